@@ -1,0 +1,79 @@
+#pragma once
+/// A small hash index from 64-bit keys to 32-bit slots: open addressing, backward-shift erase, no tombstones.
+
+#include "vec.hpp"
+
+namespace moql {
+
+class index {
+ public:
+  static constexpr std::uint32_t none = ~std::uint32_t{0};
+
+  explicit index(memory m = {}) noexcept : cells_(m) {}
+  [[nodiscard]] std::uint32_t find(std::uint64_t key) const noexcept {
+    if (cells_.empty()) return none;
+    for (std::size_t i = home(key);; i = (i + 1) & mask())
+      if (cells_[i].value == none || cells_[i].key == key) return cells_[i].value;
+  }
+  /// False when memory ran out. The key must not be there yet.
+  [[nodiscard]] bool insert(std::uint64_t key, std::uint32_t value) noexcept {
+    if ((size_ + 1) * 4 > cells_.size() * 3 && !grow()) return false;
+    put(key, value);
+    ++size_;
+    return true;
+  }
+  void erase(std::uint64_t key) noexcept {
+    if (cells_.empty()) return;
+    std::size_t i = home(key);
+    for (;; i = (i + 1) & mask()) {
+      if (cells_[i].value == none) return;
+      if (cells_[i].key == key) break;
+    }
+    --size_;
+    for (std::size_t j = i;;) {
+      cells_[i].value = none;
+      for (;;) {
+        j = (j + 1) & mask();
+        if (cells_[j].value == none) return;
+        const std::size_t h = home(cells_[j].key);
+        if (i <= j ? (i < h && h <= j) : (i < h || h <= j)) continue;  // already where it belongs
+        break;
+      }
+      cells_[i] = cells_[j];
+      i = j;
+    }
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+ private:
+  struct cell {
+    std::uint64_t key;
+    std::uint32_t value;
+  };
+  [[nodiscard]] std::size_t mask() const noexcept { return cells_.size() - 1; }
+  [[nodiscard]] std::size_t home(std::uint64_t key) const noexcept {
+    return static_cast<std::size_t>((key * 0x9e3779b97f4a7c15u) >> 32) & mask();
+  }
+  void put(std::uint64_t key, std::uint32_t value) noexcept {
+    std::size_t i = home(key);
+    while (cells_[i].value != none) i = (i + 1) & mask();
+    cells_[i] = {key, value};
+  }
+  [[nodiscard]] bool grow() noexcept {
+    vec<cell> old = std::move(cells_);
+    const std::size_t n = old.empty() ? 16 : old.size() * 2;
+    if (cell* at = cells_.extend(n)) {
+      for (std::size_t i = 0; i < n; ++i) at[i] = {0, none};
+    } else {
+      cells_ = std::move(old);
+      return false;
+    }
+    for (const cell& c : old)
+      if (c.value != none) put(c.key, c.value);
+    return true;
+  }
+  vec<cell> cells_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace moql
