@@ -114,6 +114,12 @@ namespace detail {
   return detail::is_utf8_slow(t);
 }
 
+/// For hash indexes; whoever uses it compares the strings as well.
+[[nodiscard]] constexpr std::uint64_t hash_of(std::string_view s, std::uint64_t seed = 0xcbf29ce484222325u) noexcept {
+  for (const char c : s) seed = (seed ^ static_cast<std::uint8_t>(c)) * 0x100000001b3u;
+  return seed;
+}
+
 /// How a prefix covers a path. Draft 06 and every deployed stack go by whole segments, on all versions; the texts of
 /// 01 to 05 say byte by byte (`room` covers `roomy`).
 enum class prefix_rule : std::uint8_t { segments, bytes };

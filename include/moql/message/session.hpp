@@ -12,23 +12,17 @@ namespace w = wire;
 struct extension {
   std::uint64_t id{};
   byte_view payload{};
+
+  template <class V>
+  static constexpr bool fields(auto& m, V& v) noexcept {
+    return v("Extension ID", w::varint, m.id)  //
+           && v("Extension Payload", w::sized_bytes, m.payload);
+  }
   friend constexpr bool operator==(const extension& a, const extension& b) noexcept {
     return a.id == b.id && text::of(a.payload.data(), a.payload.size()) == text::of(b.payload.data(), b.payload.size());
   }
 };
-struct extension_kind {
-  static constexpr bool get(w::reader& r, extension& e) noexcept {
-    return w::get_varint(r, e.id) && w::sized_bytes.get(r, e.payload);
-  }
-  static constexpr bool fits(const extension& e) noexcept { return e.id <= w::varint_max; }
-  static constexpr std::size_t size(const extension& e) noexcept {
-    return w::varint_size(e.id) + w::sized_bytes.size(e.payload);
-  }
-  static constexpr void put(w::writer& out, const extension& e) noexcept {
-    w::put_varint(out, e.id);
-    w::sized_bytes.put(out, e.payload);
-  }
-};
+using extension_kind = w::record_kind<extension>;
 using extension_list = w::list<extension, extension_kind, parameters_max>;
 
 /// A parameter of CLIENT_SETUP or SERVER_SETUP: an even id carries a varint, an odd one bytes.
@@ -37,28 +31,17 @@ struct setup_parameter {
   std::uint64_t number{};
   byte_view bytes{};
   [[nodiscard]] constexpr bool is_number() const noexcept { return id % 2 == 0; }
+
+  template <class V>
+  static constexpr bool fields(auto& m, V& v) noexcept {
+    return v("Parameter ID", w::varint, m.id)  //
+           && (m.is_number() ? v("Value", w::varint, m.number) : v("Payload", w::sized_bytes, m.bytes));
+  }
   friend constexpr bool operator==(const setup_parameter& a, const setup_parameter& b) noexcept {
     return extension{a.id, a.bytes} == extension{b.id, b.bytes} && a.number == b.number;
   }
 };
-struct setup_parameter_kind {
-  static constexpr bool get(w::reader& r, setup_parameter& p) noexcept {
-    p = {};
-    if (!w::get_varint(r, p.id)) return false;
-    return p.is_number() ? w::get_varint(r, p.number) : w::sized_bytes.get(r, p.bytes);
-  }
-  static constexpr bool fits(const setup_parameter& p) noexcept { return p.id <= w::varint_max && p.number <= w::varint_max; }
-  static constexpr std::size_t size(const setup_parameter& p) noexcept {
-    return w::varint_size(p.id) + (p.is_number() ? w::varint_size(p.number) : w::sized_bytes.size(p.bytes));
-  }
-  static constexpr void put(w::writer& out, const setup_parameter& p) noexcept {
-    w::put_varint(out, p.id);
-    if (p.is_number())
-      w::put_varint(out, p.number);
-    else
-      w::sized_bytes.put(out, p.bytes);
-  }
-};
+using setup_parameter_kind = w::record_kind<setup_parameter>;
 using setup_parameter_list = w::list<setup_parameter, setup_parameter_kind, parameters_max>;
 /// Ids that travel in practice; all others are skipped by the parity of their id.
 inline constexpr std::uint64_t setup_path = 1, setup_max_request_id = 2, setup_implementation = 7;

@@ -19,21 +19,6 @@ struct delivery {
   friend constexpr bool operator==(const delivery&, const delivery&) noexcept = default;
 };
 
-/// 06 writes the start as it is. Absent travels as 0 and comes back as 0: both mean "no floor".
-struct floor_kind {
-  using value = std::optional<std::uint64_t>;
-  MOQL_INLINE static constexpr bool get(w::reader& r, value& v) noexcept {
-    std::uint64_t n{};
-    if (!w::get_varint(r, n)) return false;
-    v = n;
-    return true;
-  }
-  static constexpr bool fits(const value& v) noexcept { return v.value_or(0) <= w::varint_max; }
-  static constexpr std::size_t size(const value& v) noexcept { return w::varint_size(v.value_or(0)); }
-  static constexpr void put(w::writer& out, const value& v) noexcept { w::put_varint(out, v.value_or(0)); }
-};
-inline constexpr floor_kind group_floor;
-
 template <class V>
 MOQL_INLINE constexpr bool delivery_fields(auto& m, V& v) noexcept {
   return v("Subscriber Priority", w::last_priority, m.priority, before(lite03))                                    //
@@ -41,7 +26,7 @@ MOQL_INLINE constexpr bool delivery_fields(auto& m, V& v) noexcept {
          && v("Subscriber Ordered", w::flag, m.ordered, only(lite03, lite04, lite05))                              //
          && v({"Subscriber Max Latency", "Subscriber Max Age", lite06}, w::varint, m.max_age_ms, since(lite03))    //
          && v("Group Start", w::plus_one, m.group_start, only(lite03, lite04, lite05))                             //
-         && v("Group Start", group_floor, m.group_start, since(lite06))                                            //
+         && v("Group Start", w::floor, m.group_start, since(lite06))                                               //
          && v("Group End", w::plus_one, m.group_end, since(lite03))                                                //
          && v("Frame Start", w::varint, m.frame_start, since(lite06))                                              //
          && v("Frame End", w::plus_one, m.frame_end, since(lite06))                                                //

@@ -85,6 +85,32 @@ struct encoder {
   }
 };
 
+/// An element of a list that has fields of its own. They are the same in every version.
+template <class T>
+struct record_kind {
+  static constexpr bool get(reader& r, T& e) noexcept {
+    e = {};
+    decoder d{r, lite01};
+    const bool good = T::fields(e, d);
+    r = d.r;
+    return good;
+  }
+  static constexpr bool fits(const T& e) noexcept {
+    sizer s{lite01};
+    return T::fields(e, s) && s.why == errc::ok;
+  }
+  static constexpr std::size_t size(const T& e) noexcept {
+    sizer s{lite01};
+    (void)T::fields(e, s);
+    return s.n;
+  }
+  static constexpr void put(writer& w, const T& e) noexcept {
+    encoder to{w, lite01};
+    (void)T::fields(e, to);
+    w = to.w;
+  }
+};
+
 }  // namespace wire
 
 /// The Type that precedes M in `v`, or none.

@@ -52,6 +52,20 @@ struct plus_one_kind {
   static constexpr std::size_t size(const value& v) noexcept { return varint_size(v ? *v + 1 : 0); }
   static constexpr void put(writer& w, const value& v) noexcept { put_varint(w, v ? *v + 1 : 0); }
 };
+/// (i) where absent travels as 0 and comes back as 0: both say "from wherever it begins"
+struct floor_kind {
+  using value = std::optional<std::uint64_t>;
+  MOQL_INLINE static constexpr bool get(reader& r, value& v) noexcept {
+    std::uint64_t n{};
+    if (!get_varint(r, n)) return false;
+    v = n;
+    return true;
+  }
+  static constexpr bool fits(const value& v) noexcept { return v.value_or(0) <= varint_max; }
+  static constexpr std::size_t size(const value& v) noexcept { return varint_size(v.value_or(0)); }
+  static constexpr void put(writer& w, const value& v) noexcept { put_varint(w, v.value_or(0)); }
+  static constexpr bool same(const value& a, const value& b) noexcept { return a.value_or(0) == b.value_or(0); }
+};
 /// (8)
 struct octet_kind {
   MOQL_INLINE static constexpr bool get(reader& r, std::uint8_t& v) noexcept {
@@ -182,6 +196,7 @@ inline constexpr varint_kind varint;
 inline constexpr varint_hot_kind varint_hot;
 inline constexpr zigzag_kind zigzagged;
 inline constexpr plus_one_kind plus_one;
+inline constexpr floor_kind floor;
 inline constexpr octet_kind octet;
 inline constexpr flag_kind flag;
 inline constexpr last_priority_kind last_priority;

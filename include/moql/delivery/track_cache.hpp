@@ -1,0 +1,365 @@
+#pragma once
+/// A track, written once and read by any number of subscriptions through cursors. Draft 06 sections 3.3 to 3.5 and 7.12.
+///
+/// The publisher appends; nothing is copied, nothing is queued per subscriber. Groups that are not the latest are kept
+/// up to Publisher Max Age, a byte budget and a count; a cursor whose group was evicted learns it when it looks.
+/// One thread at a time. The cache must not be touched from inside an event; it may die before its readers.
+
+#include "../base/index.hpp"
+#include "../base/queue.hpp"
+#include "cached_group.hpp"
+#include "expiry.hpp"
+#include "ranges.hpp"
+
+namespace moql {
+
+struct track_options {
+  std::uint8_t priority = 0;        ///< Publisher Priority: breaks ties, larger is sent first.
+  bool ordered = false;             ///< 03 to 05: what the publisher prefers; never used for expiry.
+  std::uint64_t max_age_ms = 5000;  ///< Publisher Max Age: groups that are not the latest are dropped beyond it.
+  std::uint64_t timescale = 1000;   ///< Timestamp units per second; not 0.
+  std::uint64_t bytes_max = 64 * 1024 * 1024;  ///< Payload kept; the latest group may not exceed it alone.
+  std::uint32_t groups_max = 1024;
+};
+
+/// Embedded in whatever reads a cache. `changed` is called once after a change and again only after `rearm`.
+struct cache_listener {
+  cache_listener* before = nullptr;
+  cache_listener* after = nullptr;
+  void (*changed)(cache_listener*) noexcept = nullptr;
+  class track_cache* cache = nullptr;
+};
+
+class track_cache {
+ public:
+  explicit track_cache(const track_options& o = {}, memory m = {}) noexcept
+      : options_(o), groups_(m), by_sequence_(m), order_(m), arrivals_(m), evicted_(m), old_(m), gone_(m) {
+    expects(o.timescale != 0);
+  }
+  track_cache(const track_cache&) = delete;
+  track_cache& operator=(const track_cache&) = delete;
+  ~track_cache() {
+    for (cache_listener* l = idle_.after; l != &idle_; l = idle_.after) {
+      unlink(l);
+      tell_gone(l);
+    }
+    for (cache_listener* l = woken_.after; l != &woken_; l = woken_.after) {
+      unlink(l);
+      tell_gone(l);
+    }
+  }
+
+  // ---- writing
+
+  /// Starts the group after the latest one, and closes that.
+  [[nodiscard]] errc begin_group(instant now, sent_by how = sent_by::stream) noexcept {
+    return begin_group(next_sequence(), now, how);
+  }
+  /// Starts group `sequence`, which must be new. A group newer than the latest closes the latest (draft 06 section 3.3);
+  /// an older one, as a relay may receive, stays open beside it.
+  [[nodiscard]] errc begin_group(std::uint64_t sequence, instant now, sent_by how = sent_by::stream) noexcept {
+    if (finished_) return errc::wrong_state;
+    if (sequence > wire::varint_max || by_sequence_.find(sequence) != index::none || was_dropped(sequence))
+      return errc::bad_argument;
+    const bool newest = order_.empty() || sequence > latest().sequence;
+    if (newest && !order_.empty() && latest().state == group_state::open) close(latest());
+    slot_handle h;
+    cached_group* g = groups_.take(h);
+    if (g == nullptr) return errc::out_of_memory;
+    if (!by_sequence_.insert(sequence, h.index)) {
+      groups_.give(h);
+      return errc::out_of_memory;
+    }
+    if (!arrivals_.push(h)) {
+      by_sequence_.erase(sequence);
+      groups_.give(h);
+      return errc::out_of_memory;
+    }
+    if (!order_.insert(place_of(sequence), h.index)) {  // the arrival then names a slot that is gone: skipped by readers
+      by_sequence_.erase(sequence);
+      groups_.give(h);
+      return errc::out_of_memory;
+    }
+    g->sequence = sequence;
+    g->arrival = now;
+    g->how = how;
+    current_ = h;
+    if (sequence >= next_) next_ = sequence + 1;
+    evict_aged();
+    wake();
+    return errc::ok;
+  }
+  /// Appends a whole frame to the group begun last. `timestamp` in timescale units, below 2^61.
+  [[nodiscard]] errc append(std::uint64_t timestamp, bytes payload) noexcept {
+    return append_to(groups_.find(current_), timestamp, std::move(payload));
+  }
+  [[nodiscard]] errc append(std::uint64_t sequence, std::uint64_t timestamp, bytes payload) noexcept {
+    return append_to(find(sequence), timestamp, std::move(payload));
+  }
+  /// Starts a frame of `size` bytes whose payload comes in parts: for whoever forwards before it has all.
+  [[nodiscard]] errc begin_frame(std::uint64_t sequence, std::uint64_t timestamp, std::uint64_t size) noexcept {
+    cached_group* g = find(sequence);
+    if (const errc e = check_frame(g, timestamp, size); e != errc::ok) return e;
+    if (!g->frames.push({timestamp, size, static_cast<std::uint32_t>(g->parts.size()), {}})) return errc::out_of_memory;
+    if (g->frames.size() == 1 || timestamp > g->newest_timestamp) g->newest_timestamp = timestamp;
+    g->part_missing = size;
+    wake();
+    return errc::ok;
+  }
+  [[nodiscard]] errc append_part(std::uint64_t sequence, bytes part) noexcept {
+    cached_group* g = find(sequence);
+    if (g == nullptr) return errc::stale_handle;
+    if (g->state != group_state::open || part.size() > g->part_missing) return errc::wrong_state;
+    if (part.empty()) return errc::ok;
+    const std::size_t n = part.size();
+    if (!g->parts.push(std::move(part))) return errc::out_of_memory;
+    g->part_missing -= n;
+    g->size += n;
+    bytes_ += n;
+    wake();
+    return errc::ok;
+  }
+  [[nodiscard]] errc end_group() noexcept { return end(groups_.find(current_)); }
+  [[nodiscard]] errc end_group(std::uint64_t sequence) noexcept { return end(find(sequence)); }
+  /// Gives a group up: readers reset its stream with `code`.
+  [[nodiscard]] errc abort_group(std::uint64_t sequence, stream_code code) noexcept {
+    cached_group* g = find(sequence);
+    if (g == nullptr) return errc::stale_handle;
+    g->state = group_state::aborted;
+    g->abort_code = code;
+    wake();
+    return errc::ok;
+  }
+  /// A whole group of one frame, for a datagram of at most 1200 bytes with its header.
+  [[nodiscard]] errc write_datagram(std::uint64_t timestamp, bytes payload, instant now,
+                                    sent_by how = sent_by::datagram) noexcept {
+    if (payload.size() > datagram_bytes_max) return errc::bad_argument;
+    if (const errc e = begin_group(now, how); e != errc::ok) return e;
+    if (const errc e = append(timestamp, std::move(payload)); e != errc::ok) return e;
+    return end_group();
+  }
+  /// Groups that will never exist: readers report them as dropped (SUBSCRIBE_DROP).
+  [[nodiscard]] errc drop_groups(std::uint64_t first, std::uint64_t last) noexcept {
+    if (first > last || last > wire::varint_max) return errc::bad_argument;
+    for (const std::uint32_t i : order_)
+      if (groups_[i].sequence >= first && groups_[i].sequence <= last) return errc::bad_argument;
+    if (!gone_.add(first, last)) return errc::out_of_memory;
+    if (last >= next_) next_ = last + 1;
+    wake();
+    return errc::ok;
+  }
+  /// The track has ended: no further group.
+  void finish() noexcept {
+    if (finished_) return;
+    for (const std::uint32_t i : order_)
+      if (groups_[i].state == group_state::open) close(groups_[i]);
+    finished_ = true;
+    wake();
+  }
+
+  // ---- reading
+
+  [[nodiscard]] const track_options& options() const noexcept { return options_; }
+  [[nodiscard]] bool is_finished() const noexcept { return finished_; }
+  [[nodiscard]] bool is_empty() const noexcept { return order_.empty(); }
+  /// One past the highest group that was begun or dropped; 0 when there was none.
+  [[nodiscard]] std::uint64_t next_sequence() const noexcept { return next_; }
+  [[nodiscard]] std::uint64_t bytes_held() const noexcept { return bytes_; }
+  [[nodiscard]] std::size_t groups_held() const noexcept { return order_.size(); }
+  [[nodiscard]] cached_group& latest() noexcept { return groups_[order_.back()]; }
+  [[nodiscard]] cached_group* find(std::uint64_t sequence) noexcept {
+    const std::uint32_t i = by_sequence_.find(sequence);
+    return i == index::none ? nullptr : &groups_[i];
+  }
+  [[nodiscard]] slot_handle handle_of(std::uint64_t sequence) noexcept {
+    const std::uint32_t i = by_sequence_.find(sequence);
+    return i == index::none ? slot_handle{} : groups_.handle_of(i);
+  }
+  [[nodiscard]] cached_group* group(slot_handle h) noexcept { return groups_.find(h); }
+  /// Groups in ascending sequence: `nth` of `groups_held()`.
+  [[nodiscard]] cached_group& nth(std::size_t i) noexcept { return groups_[order_[i]]; }
+  /// Arrivals are numbered from 0 in the order groups were begun; `arrivals_end` is one past the newest.
+  [[nodiscard]] std::uint64_t arrivals_begin() const noexcept { return arrivals_base_; }
+  [[nodiscard]] std::uint64_t arrivals_end() const noexcept { return arrivals_base_ + arrivals_.size(); }
+  /// Null when that group is no longer held.
+  [[nodiscard]] cached_group* arrival(std::uint64_t number) noexcept {
+    return groups_.find(arrivals_[static_cast<std::size_t>(number - arrivals_base_)]);
+  }
+  [[nodiscard]] bool was_dropped(std::uint64_t sequence) const noexcept { return gone_.has(sequence); }
+  [[nodiscard]] const ranges& dropped() const noexcept { return gone_; }
+  /// Why a group cannot be had: EVICTED, OLD or NOT_FOUND (draft 06 section 4.4.2).
+  [[nodiscard]] stream_code why_missing(std::uint64_t sequence) const noexcept {
+    if (evicted_.has(sequence)) return stream_code::evicted;
+    return old_.has(sequence) ? stream_code::old : stream_code::not_found;
+  }
+  /// Whether live delivery should give a group up: draft 06 section 6.2 and its forerunners.
+  [[nodiscard]] bool is_expired(const cached_group& g, version v, std::uint64_t max_age_ms) noexcept {
+    return moql::is_expired(v, age_of(g), max_age_ms, options_.timescale);
+  }
+
+  void attach(cache_listener& l) noexcept {
+    l.cache = this;
+    link(idle_, l);
+  }
+  void detach(cache_listener& l) noexcept {
+    unlink(&l);
+    l.cache = nullptr;
+  }
+  /// Asks to be told of the next change again.
+  void rearm(cache_listener& l) noexcept {
+    unlink(&l);
+    link(idle_, l);
+  }
+
+ private:
+  [[nodiscard]] errc check_frame(const cached_group* g, std::uint64_t timestamp, std::uint64_t size) noexcept {
+    if (g == nullptr) return errc::stale_handle;
+    if (g->state != group_state::open || g->part_missing != 0) return errc::wrong_state;
+    if (timestamp >= std::uint64_t{1} << 61 || size > wire::varint_max) return errc::bad_argument;
+    return make_room(*g, size) ? errc::ok : errc::limit_reached;
+  }
+  [[nodiscard]] errc append_to(cached_group* g, std::uint64_t timestamp, bytes payload) noexcept {
+    if (const errc e = check_frame(g, timestamp, payload.size()); e != errc::ok) return e;
+    const std::size_t n = payload.size();
+    if (!g->parts.reserve(g->parts.size() + 1) ||
+        !g->frames.push({timestamp, n, static_cast<std::uint32_t>(g->parts.size()), {}}))
+      return errc::out_of_memory;
+    if (n != 0) (void)g->parts.push(std::move(payload));
+    if (g->frames.size() == 1 || timestamp > g->newest_timestamp) g->newest_timestamp = timestamp;
+    g->size += n;
+    bytes_ += n;
+    wake();
+    return errc::ok;
+  }
+  [[nodiscard]] errc end(cached_group* g) noexcept {
+    if (g == nullptr) return errc::stale_handle;
+    if (g->state != group_state::open) return errc::wrong_state;
+    close(*g);
+    wake();
+    return errc::ok;
+  }
+  static void close(cached_group& g) noexcept {
+    if (g.part_missing != 0) {  // a frame was begun and never came: what is there cannot be a whole group
+      g.state = group_state::aborted;
+      g.abort_code = stream_code::internal_error;
+    } else {
+      g.state = group_state::complete;
+    }
+  }
+  /// Where a sequence stands in `order_`: the first place that is not below it.
+  [[nodiscard]] std::size_t place_of(std::uint64_t sequence) const noexcept {
+    if (order_.empty() || groups_[order_.back()].sequence < sequence) return order_.size();
+    std::size_t low = 0;
+    std::size_t high = order_.size();
+    while (low < high) {
+      const std::size_t mid = (low + high) / 2;
+      if (groups_[order_[mid]].sequence < sequence)
+        low = mid + 1;
+      else
+        high = mid;
+    }
+    return low;
+  }
+  [[nodiscard]] group_age_facts age_of(const cached_group& g) noexcept {
+    group_age_facts f{};
+    const cached_group& last = latest();
+    f.is_latest = &g == &last;
+    f.arrival = g.arrival;
+    f.latest_arrival = last.arrival;
+    if (!g.frames.empty()) f.first_timestamp = g.frames[0].timestamp;
+    const std::size_t place = place_of(g.sequence);
+    if (place + 1 < order_.size()) {
+      const cached_group& next = groups_[order_[place + 1]];
+      f.has_successor = true;
+      if (!next.frames.empty()) f.successor_first_timestamp = next.frames[0].timestamp;
+    }
+    for (std::size_t i = order_.size(); i-- > 0;) {
+      const cached_group& newest = groups_[order_[i]];
+      if (newest.frames.empty()) continue;
+      f.latest_newest_timestamp = newest.newest_timestamp;
+      f.latest_first_timestamp = newest.frames[0].timestamp;
+      break;
+    }
+    return f;
+  }
+  [[nodiscard]] bool make_room(const cached_group& keep, std::uint64_t size) noexcept {
+    if (size > options_.bytes_max) return false;
+    while (bytes_ + size > options_.bytes_max) {
+      std::size_t i = 0;
+      while (i < order_.size() && (&groups_[order_[i]] == &keep || i + 1 == order_.size())) ++i;
+      if (i == order_.size()) return false;  // the latest group is always kept
+      evict(i, evicted_);
+    }
+    return true;
+  }
+  void evict_aged() noexcept {
+    const std::int64_t budget = options_.max_age_ms > INT64_MAX / 1000 ? INT64_MAX
+                                                                       : static_cast<std::int64_t>(options_.max_age_ms) * 1000;
+    while (order_.size() > 1) {
+      const cached_group& oldest = groups_[order_[0]];
+      if (order_.size() <= options_.groups_max && (latest().arrival - oldest.arrival).us <= budget) return;
+      if (groups_.handle_of(order_[0]) == current_) return;
+      evict(0, old_);
+    }
+  }
+  void evict(std::size_t place, ranges& into) noexcept {
+    const slot_handle h = groups_.handle_of(order_[place]);
+    cached_group& g = groups_[h.index];
+    (void)into.add(g.sequence, g.sequence);  // without memory for the reason it is merely "not found"
+    while (into.count() > reasons_max) (void)into.close_oldest_gap();
+    bytes_ -= g.size;
+    by_sequence_.erase(g.sequence);
+    order_.erase(place);
+    groups_.give(h);
+    while (!arrivals_.empty() && groups_.find(arrivals_.front()) == nullptr) {
+      (void)arrivals_.pop();
+      ++arrivals_base_;
+    }
+  }
+  void wake() noexcept {
+    while (idle_.after != &idle_) {
+      cache_listener* l = idle_.after;
+      unlink(l);
+      link(woken_, *l);
+      l->changed(l);
+    }
+  }
+  static void tell_gone(cache_listener* l) noexcept {
+    l->cache = nullptr;
+    l->changed(l);
+  }
+  static void link(cache_listener& ring, cache_listener& l) noexcept {
+    l.before = ring.before;
+    l.after = &ring;
+    ring.before->after = &l;
+    ring.before = &l;
+  }
+  static void unlink(cache_listener* l) noexcept {
+    if (l->before == nullptr) return;
+    l->before->after = l->after;
+    l->after->before = l->before;
+    l->before = l->after = nullptr;
+  }
+  struct ring : cache_listener {
+    ring() noexcept { before = after = this; }
+  };
+  static constexpr std::size_t reasons_max = 64;
+
+  track_options options_;
+  slab<cached_group> groups_;
+  index by_sequence_;
+  vec<std::uint32_t> order_;
+  queue<slot_handle> arrivals_;
+  std::uint64_t arrivals_base_ = 0;
+  ranges evicted_;
+  ranges old_;
+  ranges gone_;
+  ring idle_;
+  ring woken_;
+  slot_handle current_{};
+  std::uint64_t next_ = 0;
+  std::uint64_t bytes_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace moql
