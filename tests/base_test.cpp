@@ -294,15 +294,45 @@ TEST_CASE("a copy without memory is empty and says so by its null pointer") {
 }
 
 TEST_CASE("R-022 a string is UTF-8 or it is malformed") {
-  const std::string_view good[] = {"", "a", "eight by", "nine byte", "\xc3\xa9", "\xe6\x97\xa5\xe6\x9c\xac", "\xf0\x9f\x8e\xa5",
-                                   "\xef\xbb\xbf" "bom", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf",
-                                   "a long ascii run and then \xc3\xa9", std::string_view("\0", 1), "\xc2\x80", "\xe0\xa0\x80", "\xf0\x90\x80\x80"};
+  const std::string_view good[] = {"",
+                                   "a",
+                                   "eight by",
+                                   "nine byte",
+                                   "\xc3\xa9",
+                                   "\xe6\x97\xa5\xe6\x9c\xac",
+                                   "\xf0\x9f\x8e\xa5",
+                                   "\xef\xbb\xbf"
+                                   "bom",
+                                   "\xed\x9f\xbf",
+                                   "\xee\x80\x80",
+                                   "\xf4\x8f\xbf\xbf",
+                                   "a long ascii run and then \xc3\xa9",
+                                   std::string_view("\0", 1),
+                                   "\xc2\x80",
+                                   "\xe0\xa0\x80",
+                                   "\xf0\x90\x80\x80"};
   for (const std::string_view s : good) CHECK_MESSAGE(is_utf8(text(s)), s);
-  const std::string_view bad[] = {"\x80",              // a continuation on its own
-                                  "\xff", "\xfe", "\xc0\xaf", "\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf",  // overlong
-                                  "\xed\xa0\x80", "\xed\xbf\xbf",                                              // surrogates
-                                  "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",                                      // above U+10FFFF
-                                  "\xc3", "\xe6\x97", "\xf0\x9f\x8e", "abcdefgh\xc3", "\xc3" "a", "\xe6\x97" "a", "12345678\xff" "12345678",
+  const std::string_view bad[] = {"\x80",  // a continuation on its own
+                                  "\xff",
+                                  "\xfe",
+                                  "\xc0\xaf",
+                                  "\xc1\xbf",
+                                  "\xe0\x9f\xbf",
+                                  "\xf0\x8f\xbf\xbf",  // overlong
+                                  "\xed\xa0\x80",
+                                  "\xed\xbf\xbf",  // surrogates
+                                  "\xf4\x90\x80\x80",
+                                  "\xf5\x80\x80\x80",  // above U+10FFFF
+                                  "\xc3",
+                                  "\xe6\x97",
+                                  "\xf0\x9f\x8e",
+                                  "abcdefgh\xc3",
+                                  "\xc3"
+                                  "a",
+                                  "\xe6\x97"
+                                  "a",
+                                  "12345678\xff"
+                                  "12345678",
                                   "1234567\x80"};
   for (const std::string_view s : bad) CHECK_FALSE_MESSAGE(is_utf8(text(s)), s);
 }
@@ -425,10 +455,11 @@ TEST_CASE("capabilities come and go as the drafts say") {
     bool (*has)(version);
     std::string_view in;
   };
-  const row rows[] = {{negotiates_in_band, "12"}, {has_announce_init, "12"}, {has_setup, "56"},       {has_announce_ok, "56"},
-                      {has_announce_ids, "6"},    {has_ranges, "3456"},      {has_frame_bounds, "6"}, {has_timestamps, "56"},
-                      {has_datagrams, "56"},      {has_track_stream, "56"},  {has_subscribe_end, "56"}, {has_drop, "3456"},
-                      {has_fetch, "3456"},        {has_probe, "3456"},       {has_goaway, "456"},     {has_ordered, "345"}};
+  const row rows[] = {
+      {negotiates_in_band, "12"}, {has_announce_init, "12"}, {has_setup, "56"},         {has_announce_ok, "56"},
+      {has_announce_ids, "6"},    {has_ranges, "3456"},      {has_frame_bounds, "6"},   {has_timestamps, "56"},
+      {has_datagrams, "56"},      {has_track_stream, "56"},  {has_subscribe_end, "56"}, {has_drop, "3456"},
+      {has_fetch, "3456"},        {has_probe, "3456"},       {has_goaway, "456"},       {has_ordered, "345"}};
   for (const row& r : rows)
     for (const version_facts& f : all_versions)
       CHECK(r.has(f.id) == (r.in.find(static_cast<char>('0' + static_cast<int>(f.id))) != std::string_view::npos));

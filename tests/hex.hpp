@@ -15,7 +15,9 @@ inline std::vector<std::uint8_t> from_hex(std::string_view s) {
   std::vector<std::uint8_t> out;
   unsigned high = 16;
   for (const char c : s) {
-    const unsigned d = c >= '0' && c <= '9' ? static_cast<unsigned>(c - '0') : c >= 'a' && c <= 'f' ? static_cast<unsigned>(c - 'a' + 10) : 16;
+    const unsigned d = c >= '0' && c <= '9'   ? static_cast<unsigned>(c - '0')
+                       : c >= 'a' && c <= 'f' ? static_cast<unsigned>(c - 'a' + 10)
+                                              : 16;
     if (d == 16) continue;
     if (high == 16) {
       high = d;

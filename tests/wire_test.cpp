@@ -115,11 +115,13 @@ static_assert(is(encoded_as(msg::announce_start{.suffix = "alice", .hops = one_h
                  {0x00, 0x0a, 0x05, 'a', 'l', 'i', 'c', 'e', 0x01, 0x07, 0x0a, 0x0c}));
 static_assert(is(encoded_as(msg::subscribe_ok{.priority = 2}, lite01), {0x01, 0x02}));
 static_assert(is(encoded_as(msg::subscribe_ok{}, lite02), {0x00}));
-static_assert(is(encoded_as(msg::subscribe_ok{.priority = 2, .group_start = 10}, lite04), {0x00, 0x05, 2, 0, 0, 0x0b, 0}));
+static_assert(is(encoded_as(msg::subscribe_ok{.priority = 2, .group_start = 10}, lite04),
+                 {0x00, 0x05, 2, 0, 0, 0x0b, 0}));
 static_assert(is(encoded_as(msg::subscribe_ok{.group = 10}, lite06), {0x00, 0x01, 0x0a}));
 static_assert(is(encoded_as(msg::subscribe_drop{12, 13, 0}, lite03), {0x01, 0x03, 0x0c, 0x0d, 0x00}));
 static_assert(is(encoded_as(msg::subscribe_drop{12, 13, 0}, lite05), {0x02, 0x03, 0x0c, 0x0d, 0x00}));
-static_assert(is(encoded_as(msg::setup{.probe = 1, .hop = 300}, lite06), {0x08, 0x02, 0x01, 0x01, 0x01, 0x05, 0x02, 0x41, 0x2c}));
+static_assert(is(encoded_as(msg::setup{.probe = 1, .hop = 300}, lite06),
+                 {0x08, 0x02, 0x01, 0x01, 0x01, 0x05, 0x02, 0x41, 0x2c}));
 static_assert(is(encoded_as(msg::frame{3000, 2}, lite05), {0x57, 0x70, 0x02}));
 static_assert(encoded_as(msg::setup{}, lite04).why == errc::not_in_version);
 static_assert(encoded_as(msg::probe{.bitrate = wire::varint_max + 1}, lite04).why == errc::bad_argument);
@@ -178,7 +180,8 @@ TEST_CASE("zigzag: 0, -1, 1, -2, 2 become 0, 1, 2, 3, 4, up to 61 bits and a sig
   }
   const std::int64_t most = (std::int64_t{1} << 61) - 1;
   const std::int64_t least = -(std::int64_t{1} << 61);
-  for (const std::int64_t v : {most, least, std::int64_t{31}, std::int64_t{-32}, std::int64_t{8191}, std::int64_t{-8192}}) {
+  for (const std::int64_t v :
+       {most, least, std::int64_t{31}, std::int64_t{-32}, std::int64_t{8191}, std::int64_t{-8192}}) {
     CHECK(wire::zigzag_kind::fits(v));
     std::int64_t back{};
     CHECK(get(wire::zigzagged, put(wire::zigzagged, v), back) == errc::ok);
@@ -398,7 +401,9 @@ TEST_CASE("R-029 absent is not 0, and an empty Path is not an absent one") {
   CHECK(setup_of("01 02 02 c328", s) == errc::bad_path);
 }
 
-TEST_CASE("0x2 is the path from 05 on; 1 is the path in the SETUP of 01 and 02, and no two meanings meet [seed 7.1.1 a b c]") {
+TEST_CASE(
+    "0x2 is the path from 05 on; 1 is the path in the SETUP of 01 and 02, and no two meanings meet [seed 7.1.1 a b "
+    "c]") {
   msg::setup s;
   CHECK(setup_of("01 02 01 2f", s, lite05) == errc::ok);
   CHECK(*s.path == text("/"));
@@ -418,7 +423,8 @@ TEST_CASE("the head of a message is judged before its body arrives") {
   CHECK(h.type == 2);
   CHECK(h.body_size == wire::varint_max);
   CHECK(h.size == 9);
-  for (std::size_t n = 0; n < b.size(); ++n) CHECK(read_head({b.data(), n}, true, framing::length).why == errc::need_more);
+  for (std::size_t n = 0; n < b.size(); ++n)
+    CHECK(read_head({b.data(), n}, true, framing::length).why == errc::need_more);
   const std::vector<std::uint8_t> u = from_hex("0112");
   CHECK(read_head(byte_view(u), false, framing::u16).body_size == 0x112);
   CHECK(read_head({u.data(), 1}, false, framing::u16).why == errc::need_more);
@@ -445,11 +451,13 @@ TEST_CASE("the place of the first wrong byte is told to tools") {
 }
 
 TEST_CASE("a message prints with the names of its draft") {
-  const msg::subscribe s{.id = 5, .broadcast = "room/\"a\"", .track = "v\n", .want = {.max_age_ms = 500, .group_start = 10}};
+  const msg::subscribe s{
+      .id = 5, .broadcast = "room/\"a\"", .track = "v\n", .want = {.max_age_ms = 500, .group_start = 10}};
   CHECK(inspect::print(s, lite03) ==
         "SUBSCRIBE {Subscribe ID=5, Broadcast Path=\"room/\\x22a\\x22\", Track Name=\"v\\x0a\", Subscriber Priority=0, "
         "Subscriber Ordered=no, Subscriber Max Latency=500, Group Start=10, Group End=none}");
-  CHECK(inspect::print(s, lite06).find("Subscriber Max Age=500, Group Start=10, Group End=none, Frame Start=0, Frame End=none") !=
+  CHECK(inspect::print(s, lite06).find(
+            "Subscriber Max Age=500, Group Start=10, Group End=none, Frame Start=0, Frame End=none") !=
         std::string::npos);
   const std::uint64_t hops[] = {7, 300};
   CHECK(inspect::print(msg::announce{.status = 1, .suffix = "a", .hops = hops}, lite05) ==

@@ -170,6 +170,7 @@ class loopback_network {
     bool ended = false;  // the receiver has seen the end
     bool stopped = false;
     bool waiting = false;  // owed `on_writable` when stream credit returns
+    bool queued = false;   // owed it when connection credit returns, or it is in flight
     bool returning = false;
     sending send = sending::live;
     std::int32_t priority = 0;
@@ -185,7 +186,7 @@ class loopback_network {
   };
   struct stream {
     explicit stream(memory) noexcept {}
-    void recycle() noexcept { *this = stream({}); }
+    void recycle() noexcept { *this = stream(memory{}); }
     stream_id id{};
     direction dir{};
     std::uint8_t opener = 0;

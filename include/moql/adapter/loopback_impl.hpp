@@ -80,10 +80,11 @@ inline write_result loopback_network::write(unsigned side, stream_id id, std::sp
     ++counters_.partial_writes;
     if (accepted >= stream_left) {
       h->waiting = true;
-    } else if (accepted >= link_left) {
-      if (!links_[side].waiting.push(id)) violate("the network ran out of memory");
-    } else {
-      (void)post({.what = kind::writable, .to = side, .id = id}, arrival());
+    } else if (!std::exchange(h->queued, true)) {
+      if (accepted < link_left)
+        (void)post({.what = kind::writable, .to = side, .id = id}, arrival());
+      else if (!links_[side].waiting.push(id))
+        violate("the network ran out of memory");
     }
     return {transport_status::blocked, accepted};
   }
@@ -142,10 +143,10 @@ inline void loopback_network::break_stream(stream& s) noexcept {
   ++counters_.resets_injected;
   for (unsigned from = 0; from < 2; ++from) {
     half& h = s.halves[from];
-    if (!h.exists || h.ended || h.send == sending::reset) continue;
+    if (!h.exists || h.ended || (h.send != sending::live && h.send != sending::finished)) continue;
     (void)post({.what = kind::reset, .to = 1 - from, .id = s.id, .code = options_.reset_code},
                arrival_from(from, nullptr));
-    if (h.send != sending::live) continue;
+    if (h.send == sending::finished) continue;
     h.send = sending::broken;
     (void)post({.what = kind::stop, .to = from, .id = s.id, .code = options_.reset_code},
                arrival_from(1 - from, nullptr));
@@ -328,9 +329,7 @@ void loopback_network::deliver_to_stream(Sink& sink, event& e) noexcept {
       sink.on_reset(e.id, e.code, now_);
       break;
     case kind::stop:
-      if (out.send == sending::reset || out.send == sending::told || out.ended) {
-        if (out.send != sending::broken) return;
-      }
+      if (out.send == sending::reset || out.send == sending::told || (out.ended && out.send != sending::broken)) return;
       tell(kind::stop);
       if (options_.auto_reset_on_stop && (out.send == sending::live || out.send == sending::finished)) {
         if (out.send == sending::live) out.send = sending::broken;
@@ -344,12 +343,13 @@ void loopback_network::deliver_to_stream(Sink& sink, event& e) noexcept {
       if (!std::exchange(out.waiting, false)) return;
       [[fallthrough]];
     default:  // writable
+      if (e.what == kind::writable) out.queued = false;
       if (out.send != sending::live) return;
       tell(kind::writable);
       sink.on_writable(e.id);
   }
   in_event_ = false;
-  forget_if_done(*s);
+  if (s = find(e.id); s != nullptr) forget_if_done(*s);
 }
 
 }  // namespace moql

@@ -38,6 +38,8 @@ struct limits {
   std::size_t buffered_bytes_max = 64 * 1024 * 1024;
   /// Gaps remembered per subscription; beyond it the oldest gap is reported as lost at once.
   std::size_t gaps_max = 256;
+  /// Control bytes that wait for a peer that does not read; beyond it that stream is reset.
+  std::size_t control_backlog_bytes_max = 1024 * 1024;
   /// Reason text of a session close, in bytes; longer text is cut.
   std::size_t reason_bytes_max = 1024;
   /// Distinct tracks whose TRACK_INFO is remembered.

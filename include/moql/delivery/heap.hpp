@@ -91,10 +91,17 @@ class indexed_heap {
     for (;;) {
       const std::size_t child = at * 4 + 1;
       if (child >= n) break;
-      const std::size_t end = n - child < 4 ? n : child + 4;
+      const entry* c = nodes_.data() + child;
       std::size_t least = child;
-      for (std::size_t i = child + 1; i < end; ++i)
-        if (nodes_[i].key < nodes_[least].key) least = i;
+      if (n - child >= 4) {  // without branches: which child is least cannot be predicted
+        const std::size_t left = static_cast<std::size_t>(c[1].key < c[0].key);
+        const std::size_t right = 2 + static_cast<std::size_t>(c[3].key < c[2].key);
+        const std::size_t second = static_cast<std::size_t>(c[right].key < c[left].key);
+        least += left + (right - left) * second;
+      } else {
+        for (std::size_t i = 1; i < n - child; ++i)
+          if (c[i].key < nodes_[least].key) least = child + i;
+      }
       if (!(nodes_[least].key < e.key)) break;
       put(at, nodes_[least]);
       at = least;

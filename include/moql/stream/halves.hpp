@@ -64,6 +64,7 @@ struct setup_half : half_defaults {
       {fresh, 0, sent, since(lite05), "R-023"},
       {sent, on_fin, done, since(lite05), "R-023"},
   };
+  static constexpr errc cut = errc::setup_cut;
   static constexpr errc violation(std::uint8_t, std::uint8_t) noexcept { return errc::setup_cut; }
 };
 /// The direction that does not exist, or in which nothing may come.

@@ -87,6 +87,7 @@ struct exchange {
   /// Appends one message to `out`. wrong_state when the table forbids it; nothing is appended on any error.
   template <class M>
   [[nodiscard]] static errc send(machine_state& s, version v, const M& m, vec<std::uint8_t>& out) noexcept {
+    static_assert(Out::messages::template ordinal<M>() != on_fin, "this side never sends such a message");
     const transition* t = find_transition(Out::rows, s.sent, Out::messages::template ordinal<M>(), v);
     if (t == nullptr) return M::in.has(v) ? errc::wrong_state : errc::not_in_version;
     const measured at = measure(m, v);
@@ -155,11 +156,12 @@ struct exchange {
       return step::ready;
     }
   }
-  /// The peer ended its direction: `stream_cut` inside a message or where the table does not allow it.
+  /// The peer ended its direction: the half's `cut` (usually `stream_cut`) inside a message or where the table does not
+  /// allow it.
   [[nodiscard]] static errc receive_fin(machine_state& s, version v) noexcept {
-    if (s.reader.is_inside()) return errc::stream_cut;
+    if (s.reader.is_inside()) return In::cut;
     const transition* t = find_transition(In::rows, s.received, on_fin, v);
-    if (t == nullptr) return errc::stream_cut;
+    if (t == nullptr) return In::cut;
     s.received = t->to;
     return errc::ok;
   }
@@ -210,6 +212,7 @@ class machine {
 /// The usual answers of a half; a half overrides what differs.
 struct half_defaults {
   static constexpr bool skips_unknown = false;
+  static constexpr errc cut = errc::stream_cut;  ///< An end where none may be.
   static constexpr std::size_t body_max(const limits& caps, version) noexcept { return caps.message_bytes_max; }
   static constexpr errc violation(std::uint8_t, std::uint8_t) noexcept { return errc::unexpected_message; }
 };

@@ -233,8 +233,19 @@ class generator {
 
   [[nodiscard]] std::uint64_t below(std::uint64_t n) { return static_cast<std::uint64_t>(rng_()) % n; }
   [[nodiscard]] std::uint64_t number() {
-    constexpr std::uint64_t borders[] = {0,     1,     2,          63,         64,         16383, 16384, (1u << 30) - 1,
-                                         1u << 30, (1ull << 53) - 1, 1ull << 53, wire::varint_max - 1, wire::varint_max};
+    constexpr std::uint64_t borders[] = {0,
+                                         1,
+                                         2,
+                                         63,
+                                         64,
+                                         16383,
+                                         16384,
+                                         (1u << 30) - 1,
+                                         1u << 30,
+                                         (1ull << 53) - 1,
+                                         1ull << 53,
+                                         wire::varint_max - 1,
+                                         wire::varint_max};
     if (below(3) != 0) return borders[below(std::size(borders))];
     return (static_cast<std::uint64_t>(rng_()) & wire::varint_max) >> below(62);
   }
@@ -259,7 +270,8 @@ class generator {
     v = memory_.keep(byte_view(b));
   }
   void value(text& v) {
-    constexpr std::string_view pieces[] = {"a", "b", "/", "room", "alice", ".", "?t=1", "\xc3\xa9", "\xe6\x97\xa5", "\xf0\x9f\x8e\xa5"};
+    constexpr std::string_view pieces[] = {"a", "b",    "/",        "room",         "alice",
+                                           ".", "?t=1", "\xc3\xa9", "\xe6\x97\xa5", "\xf0\x9f\x8e\xa5"};
     std::string s;
     const std::size_t n = length();
     while (s.size() < n) {
@@ -328,7 +340,8 @@ struct offset_finder {
   }
   bool rule(bool, errc, version_set = always) { return true; }
   bool parameters(auto... known) {
-    add("Parameter Count", wire::varint_size((std::uint64_t{0} + ... + std::uint64_t{*known.value && known.in.has(ver)})));
+    add("Parameter Count",
+        wire::varint_size((std::uint64_t{0} + ... + std::uint64_t{*known.value && known.in.has(ver)})));
     const auto each = [&](const auto& p) {
       if (!*p.value || !p.in.has(ver)) return;
       const std::size_t n = p.kind.size(**p.value);

@@ -1,0 +1,239 @@
+#pragma once
+/// What all parts of a session share: the stream table, the queues towards the transport and the application, timers,
+/// and how a fault ends the session. It knows no messages.
+
+#include "../base/index.hpp"
+#include "../delivery/timers.hpp"
+#include "action.hpp"
+#include "event.hpp"
+#include "stream_record.hpp"
+
+namespace moql::detail {
+
+/// Whose slot an event speaks of.
+enum class about : std::uint8_t { session, interest, subscription, fetch, query, request };
+
+struct queued_event {
+  std::optional<event> what{};  ///< None: only a slot is to be freed.
+  about whom{};
+  slot_handle slot{};
+  slot_handle entry{};  ///< Announcements.
+  bool frees{};         ///< The slot (or the entry) goes once the application has heard this and called again.
+};
+
+/// What a timer belongs to; with a slot it makes the timer's number.
+enum class timer_kind : std::uint8_t { setup, goaway, straggler, initial_set, header, reply, count_ };
+
+struct core {
+  core(const config& c, memory m) noexcept
+      : settings(c),
+        mem(m),
+        streams(m),
+        by_id(m),
+        readable(m),
+        writable(m),
+        opening_bidi(m),
+        opening_uni(m),
+        actions(m),
+        events(m),
+        clock(m),
+        reason(m),
+        path(m) {
+    if (!path.append(c.path.data(), c.path.size())) path.clear();
+    settings.path = {path.data(), path.size()};
+  }
+
+  config settings;
+  memory mem;
+  version ver = lite02;  ///< Until it is agreed, what the opening is written in.
+  instant now{};
+  bool is_started = false;
+  bool is_established = false;
+  bool is_closed = false;      ///< By us or for us: only the close action and the last events remain.
+  bool transport_gone = false;  ///< The connection ended; what had arrived is still read.
+  bool is_going_away = false;  ///< The peer sent GOAWAY.
+  bool close_wanted = false;   ///< The close action has not been handed out.
+  errc close_why{};
+  bool close_by_peer = false;
+  std::uint64_t close_code = 0;
+
+  slab<stream_record> streams;
+  index by_id;
+  queue<slot_handle> readable;
+  queue<slot_handle> writable;  ///< Control streams with output, in turn.
+  queue<slot_handle> opening_bidi;
+  queue<slot_handle> opening_uni;
+  bool bidi_blocked = false;
+  bool uni_blocked = false;
+  queue<action> actions;
+  queue<queued_event> events;
+  timers clock;
+  vec<char> reason;
+  vec<char> path;
+  std::uint64_t buffered = 0;  ///< Bytes of chunks that wait to be read.
+
+  [[nodiscard]] const limits& caps() const noexcept { return settings.caps; }
+  [[nodiscard]] bool is_client() const noexcept { return settings.side == endpoint::client; }
+  [[nodiscard]] bool is_over() const noexcept { return is_closed || transport_gone; }
+
+  // ---- streams
+
+  [[nodiscard]] stream_record* find(stream_id id) noexcept {
+    const std::uint32_t i = by_id.find(static_cast<std::uint64_t>(id));
+    return i == index::none ? nullptr : &streams[i];
+  }
+  /// A stream of ours that waits for the transport to name it; null when memory ran out.
+  [[nodiscard]] stream_record* open(stream_kind kind, bool bidi, std::uint32_t owner) noexcept {
+    slot_handle h;
+    stream_record* s = streams.take(h);
+    if (s == nullptr) return nullptr;
+    s->self = h;
+    s->kind = kind;
+    s->is_ours = true;
+    s->is_bidi = bidi;
+    s->owner = owner;
+    s->ends = bidi ? lifetime::bidi() : lifetime::uni_out();
+    if ((bidi ? opening_bidi : opening_uni).push(h)) return s;
+    streams.give(h);
+    return nullptr;
+  }
+  /// A stream that has its id: the peer's, or a group stream of ours.
+  [[nodiscard]] stream_record* adopt(stream_id id, bool ours, bool bidi) noexcept {
+    slot_handle h;
+    stream_record* s = streams.take(h);
+    if (s == nullptr) return nullptr;
+    s->self = h;
+    s->is_ours = ours;
+    s->is_bidi = bidi;
+    s->ends = bidi ? lifetime::bidi() : ours ? lifetime::uni_out() : lifetime::uni_in();
+    if (name(*s, id)) return s;
+    streams.give(h);
+    return nullptr;
+  }
+  [[nodiscard]] bool name(stream_record& s, stream_id id) noexcept {
+    s.id = id;
+    s.is_named = by_id.insert(static_cast<std::uint64_t>(id), s.self.index);
+    return s.is_named;
+  }
+  /// Writes one byte or two: the stream's type.
+  [[nodiscard]] static bool put_type(stream_record& s, std::uint64_t type) noexcept {
+    return s.out.push(static_cast<std::uint8_t>(type));  // every type is below 64
+  }
+  /// Something was added to `out`, or the end is wanted.
+  void flush(stream_record& s) noexcept {
+    if (!s.is_named || s.is_queued || s.is_blocked || !s.has_output()) return;
+    s.is_queued = true;
+    if (!writable.push(s.self)) fail(errc::out_of_memory);
+  }
+  /// Ends our direction in order, after what is in `out`.
+  void finish(stream_record& s) noexcept {
+    if (s.ends.apply(lifetime::input::local_fin).fin) s.fin_wanted = true;
+    flush(s);
+    settle(s);
+  }
+  /// Ends both directions now.
+  void abort(stream_record& s, stream_code code) noexcept {
+    carry_out(s, s.ends.apply(lifetime::input::local_abort), static_cast<std::uint64_t>(code));
+  }
+  /// Ends the peer's direction.
+  void stop(stream_record& s, stream_code code) noexcept {
+    carry_out(s, s.ends.apply(lifetime::input::local_stop), static_cast<std::uint64_t>(code));
+  }
+  void carry_out(stream_record& s, const lifetime::effect& e, std::uint64_t code) noexcept {
+    if (e.reset) {
+      kill_output(s);
+      if (s.is_named) act(reset_stream{s.id, code});
+    }
+    if (e.stop) {
+      drop_input(s);
+      s.in_end_seen = true;
+      if (s.is_named) act(stop_stream{s.id, code});
+    }
+    settle(s);
+  }
+  static void kill_output(stream_record& s) noexcept {
+    s.out_dead = true;
+    s.out.clear();
+    s.out_sent = 0;
+  }
+  /// Its transaction is over: what still comes on it is read and forgotten.
+  void retire(stream_record& s) noexcept {
+    s.kind = stream_kind::closing;
+    s.owner = no_slot;
+    clock.cancel(timer_of(timer_kind::reply, s.self));
+    s.is_held = false;
+    wake_reader(s);
+    settle(s);
+  }
+  /// We are done with a transaction of ours: ends our direction in order, or takes back a stream not opened yet.
+  void leave(stream_record& s) noexcept {
+    s.kind = stream_kind::closing;
+    s.owner = no_slot;
+    s.is_held = false;
+    clock.cancel(timer_of(timer_kind::reply, s.self));
+    if (!s.is_named) return abort(s, stream_code::cancelled);
+    wake_reader(s);
+    finish(s);
+  }
+  /// There is something to read, or nothing holds it any longer.
+  void wake_reader(stream_record& s) noexcept {
+    if (s.is_readable || s.is_held || s.is_busy || !s.has_input()) return;
+    s.is_readable = true;
+    if (!readable.push(s.self)) fail(errc::out_of_memory);
+  }
+  /// Frees the record once nothing can happen on it any more.
+  void settle(stream_record& s) noexcept {
+    if (s.is_busy || !s.ends.is_over() || s.has_output() || s.has_input()) return;
+    if (s.is_named) by_id.erase(static_cast<std::uint64_t>(s.id));
+    clock.cancel(timer_of(timer_kind::header, s.self));
+    clock.cancel(timer_of(timer_kind::reply, s.self));
+    drop_input(s);
+    streams.give(s.self);
+  }
+  void drop_input(stream_record& s) noexcept {
+    if (s.is_busy) {
+      s.drop_later = true;
+      return;
+    }
+    s.drop_later = false;
+    while (!s.in.empty()) buffered -= s.in.pop().size();
+    s.in_read = 0;
+  }
+
+  // ---- timers
+
+  [[nodiscard]] static std::uint32_t timer_of(timer_kind k, slot_handle h = {}) noexcept {
+    return h.index * static_cast<std::uint32_t>(timer_kind::count_) + static_cast<std::uint32_t>(k);
+  }
+  void set_timer(timer_kind k, slot_handle h, duration after) noexcept {
+    if (after.us <= 0) return;
+    if (!clock.set(timer_of(k, h), now + after)) fail(errc::out_of_memory);
+  }
+  void cancel_timer(timer_kind k, slot_handle h = {}) noexcept { clock.cancel(timer_of(k, h)); }
+
+  // ---- towards the transport and the application
+
+  void act(action a) noexcept {
+    if (is_over()) return;
+    if (!actions.push(std::move(a))) fail(errc::out_of_memory);
+  }
+  void tell(event e) noexcept { tell({std::move(e), about::session, {}, {}, false}); }
+  void tell(queued_event e) noexcept {
+    if (!events.push(std::move(e))) fail(errc::out_of_memory);
+  }
+  /// Ends the session for a reason of the error table.
+  void fail(errc why) noexcept { close(why, static_cast<std::uint64_t>(facts(why).on_session), text_of(why)); }
+  void close(errc why, std::uint64_t code, std::string_view text) noexcept {
+    if (is_closed) return;
+    is_closed = true;
+    close_wanted = !transport_gone;
+    close_why = why;
+    close_code = code;
+    reason.clear();
+    if (!reason.append(text.data(), text.size() < caps().reason_bytes_max ? text.size() : caps().reason_bytes_max))
+      reason.clear();
+  }
+  [[nodiscard]] std::string_view reason_text() const noexcept { return {reason.data(), reason.size()}; }
+};
+
+}  // namespace moql::detail

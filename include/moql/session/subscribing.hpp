@@ -1,0 +1,372 @@
+#pragma once
+/// Our subscriptions: asking, what the publisher answers, and the account of every group. Draft 06 section 5.1.2.
+///
+/// A group is accounted for once its stream ended, its datagram came, or the publisher said that it will not come. A
+/// Subscribe stream may end before the group streams it speaks of arrive, so an end waits for stragglers.
+
+#include "../delivery/ranges.hpp"
+#include "track_infos.hpp"
+
+namespace moql {
+
+struct subscribe_options {
+  msg::delivery want{};
+  /// Keep a bounded subscription open when its last group is accounted for, to move the end later. Otherwise it closes
+  /// itself: deployed publishers take the end for a cap and never end the stream.
+  bool keep_open = false;
+  /// 05, 06: do not ask for TRACK_INFO; frames come with bare timestamps. For whoever knows the timescale already.
+  bool skip_track_info = false;
+};
+
+namespace detail {
+
+struct subscribed {
+  explicit subscribed(memory m = {}) noexcept : names(m), seen(m), accounted(m) {}
+  track_names names;
+  subscribe_options options{};
+  std::uint64_t wire_id = 0;
+  slot_handle stream{};
+  std::uint32_t first_group = no_slot;  ///< Its group streams.
+  ranges seen;                          ///< Groups that began to arrive.
+  ranges accounted;
+  std::optional<std::uint64_t> start{};  ///< The first group to account for.
+  std::optional<std::uint64_t> end{};    ///< One past the last (SUBSCRIBE_END).
+  bool has_info = false;
+  bool is_accepted = false;  ///< The publisher answered.
+  bool is_ended = false;     ///< Its direction of the Subscribe stream is over.
+  bool is_gone = false;      ///< Closed; the slot waits for its last event to be heard.
+  bool is_forgotten = false;  ///< By the application.
+  void recycle() noexcept {
+    names.clear();
+    options = {};
+    stream = {};
+    first_group = no_slot;
+    seen.clear();
+    accounted.clear();
+    start.reset();
+    end.reset();
+    has_info = is_accepted = is_ended = is_gone = is_forgotten = false;
+  }
+};
+
+class subscribing {
+ public:
+  subscribing(core& c, track_infos& infos) noexcept : c_(c), infos_(infos), subs_(c.mem), by_wire_(c.mem) {}
+
+  [[nodiscard]] errc subscribe(std::string_view broadcast, std::string_view track, const subscribe_options& o,
+                               subscription_id& out) noexcept {
+    if (!track_names::is_valid(broadcast, track) || !is_valid(o.want)) return errc::bad_argument;
+    if (c_.is_established)
+      if (const errc e = measure(msg::subscribe{0, broadcast, track, o.want}, c_.ver).why; e != errc::ok) return e;
+    slot_handle h;
+    subscribed* s = subs_.take(h);
+    if (s == nullptr) return errc::out_of_memory;
+    s->options = o;
+    s->wire_id = next_wire_id_++;
+    if (!s->names.set(broadcast, track) || !by_wire_.insert(s->wire_id, h.index)) {
+      subs_.give(h);
+      return errc::out_of_memory;
+    }
+    if (c_.is_established) ask_info(h, *s);  // first: its answer should not queue behind the groups
+    stream_record* r = c_.open(stream_kind::subscribe_ours, true, h.index);
+    if (r == nullptr) {
+      free_slot(h, *s);
+      return errc::out_of_memory;
+    }
+    s->stream = r->self;
+    out = id_of<subscription_id>(h);
+    return c_.is_established ? write_request(*r) : errc::ok;
+  }
+  /// Replaces all wishes. Not on 01 and 02: there the message exists, but deployed publishers fail on it.
+  [[nodiscard]] errc update(subscription_id id, const msg::delivery& want) noexcept {
+    subscribed* s = live(id);
+    if (s == nullptr) return errc::stale_handle;
+    if (!is_valid(want)) return errc::bad_argument;
+    if (!c_.is_established) {
+      s->options.want = want;
+      return errc::ok;
+    }
+    if (!has_ranges(c_.ver)) return errc::not_supported;
+    stream_record* r = c_.streams.find(s->stream);
+    if (r == nullptr || !r->ends.can_send()) return errc::wrong_state;
+    if (const errc e = subscribe_asker::send(r->state, c_.ver, msg::subscribe_update{want}, r->out); e != errc::ok)
+      return e;
+    s->options.want = want;
+    c_.flush(*r);
+    return errc::ok;
+  }
+  /// Leaves: the handle is stale at once and nothing more is heard of it.
+  [[nodiscard]] errc unsubscribe(subscription_id id) noexcept {
+    subscribed* s = live(id);
+    if (s == nullptr) return errc::stale_handle;
+    const slot_handle h = slot_of(id);
+    s->is_forgotten = true;
+    close(h, *s);
+    c_.tell({{}, about::subscription, h, {}, true});
+    return errc::ok;
+  }
+
+  /// The version is known: writes what was asked before.
+  [[nodiscard]] errc begin(stream_record& r) noexcept {
+    ask_info(subs_.handle_of(r.owner), subs_[r.owner]);
+    return write_request(r);
+  }
+  [[nodiscard]] step read(stream_record& r, byte_view& in, errc& why) noexcept {
+    subscribe_asker::incoming m;
+    const step got = subscribe_asker::receive(r.state, c_.ver, c_.caps(), in, m, why);
+    if (got != step::ready) return got;
+    const slot_handle h = subs_.handle_of(r.owner);
+    subscribed& s = subs_[r.owner];
+    c_.cancel_timer(timer_kind::reply, r.self);
+    why = errc::ok;
+    if (const auto* ok = std::get_if<msg::subscribe_ok>(&m))
+      why = take_ok(h, s, *ok);
+    else if (const auto* end = std::get_if<msg::subscribe_end>(&m))
+      take_end(h, s, *end);
+    else if (const auto* drop = std::get_if<msg::subscribe_drop>(&m))
+      why = take_drop(h, s, *drop);
+    if (why != errc::ok) return step::fault;
+    check_done(h, s);
+    return step::ready;
+  }
+  /// The publisher's direction of a Subscribe stream ended, or we ended it for a fault of its.
+  void ended(stream_record& r, errc why, std::uint64_t code) noexcept {
+    const slot_handle h = subs_.handle_of(r.owner);
+    subscribed& s = subs_[r.owner];
+    if (why == errc::reset_by_peer && !s.is_accepted && s.seen.empty()) why = errc::refused_by_peer;
+    if (why != errc::ok) return finish(h, s, why, code);
+    s.is_ended = true;
+    c_.finish(r);
+    if (!is_complete(s) || before(lite05).has(c_.ver))
+      c_.set_timer(timer_kind::straggler, h, c_.caps().straggler_timeout);
+    check_done(h, s);
+  }
+
+  /// A Group stream's header has come. Links the stream to its subscription, or says why not.
+  [[nodiscard]] errc accept_group(stream_record& r, const msg::group& g) noexcept {
+    const std::uint32_t i = by_wire_.find(g.subscribe_id);
+    if (i == index::none) return errc::unknown_subscription;
+    subscribed& s = subs_[i];
+    if (s.seen.has(g.sequence)) return errc::duplicate_group;
+    if (is_past_end(s, g.sequence)) return errc::group_past_end;
+    if (!note_seen(subs_.handle_of(i), s, g.sequence)) return errc::out_of_memory;
+    r.owner = i;
+    r.sequence = g.sequence;
+    r.after = s.first_group;
+    if (r.after != no_slot) c_.streams[r.after].before = r.self.index;
+    s.first_group = r.self.index;
+    tell(subs_.handle_of(i), group_started{id(i), g.sequence, g.frame_start});
+    return errc::ok;
+  }
+  /// Frames wait until the timescale is known.
+  [[nodiscard]] bool must_hold(const stream_record& r) noexcept { return !subs_[r.owner].has_info; }
+  [[nodiscard]] subscription_id id(std::uint32_t i) noexcept { return id_of<subscription_id>(subs_.handle_of(i)); }
+
+  void group_ended(stream_record& r, errc why, std::uint64_t code) noexcept {
+    const std::uint32_t i = r.owner;
+    const slot_handle h = subs_.handle_of(i);
+    subscribed& s = subs_[i];
+    unlink(s, r);
+    tell(h, group_finished{id(i), r.sequence, why, code});
+    account(s, r.sequence, r.sequence);
+    check_done(h, s);
+  }
+  /// Silently drops what cannot be delivered.
+  void take_datagram(const bytes& data) noexcept {
+    if (data.size() > datagram_bytes_max) return;
+    const auto d = decode<msg::datagram>(data.view(), c_.ver);
+    if (d.why != errc::ok) return;
+    const msg::datagram& m = d.message;
+    const std::uint32_t i = by_wire_.find(m.subscribe_id);
+    if (i == index::none) return;
+    subscribed& s = subs_[i];
+    if (!s.has_info || s.seen.has(m.sequence) || is_past_end(s, m.sequence)) return;
+    const slot_handle h = subs_.handle_of(i);
+    if (!note_seen(h, s, m.sequence)) return;
+    tell(h, datagram_received{id(i), m.sequence, m.timestamp,
+                              data.slice(data.size() - m.payload.size(), m.payload.size())});
+    account(s, m.sequence, m.sequence);
+    check_done(h, s);
+  }
+  void info_arrived(slot_handle h, const msg::track_info* info, errc why, std::uint64_t code) noexcept {
+    subscribed* s = subs_.find(h);
+    if (s == nullptr || s->is_gone) return;
+    if (info == nullptr) return finish(h, *s, why == errc::reset_by_peer ? errc::refused_by_peer : why, code);
+    give_info(h, *s, *info);
+  }
+  void straggler_due(std::uint32_t index) noexcept {
+    const slot_handle h = subs_.handle_of(index);
+    subscribed& s = subs_[index];
+    if (s.first_group != no_slot) return c_.set_timer(timer_kind::straggler, h, c_.caps().straggler_timeout);
+    if (const auto range = span_of(s)) report_gaps(h, s, range->first, range->last, loss::unaccounted, 0);
+    finish(h, s, errc::ok, 0);
+  }
+  void end_all(errc why, std::uint64_t code) noexcept {
+    subs_.for_each([&](slot_handle h, subscribed& s) {
+      if (!s.is_gone) finish(h, s, why, code);
+    });
+  }
+
+  [[nodiscard]] bool prepare(const queued_event& q) noexcept {
+    const subscribed* s = subs_.find(q.slot);
+    return s != nullptr && !s->is_forgotten;
+  }
+  void free(const queued_event& q) noexcept { subs_.give(q.slot); }
+  [[nodiscard]] bool is_live(subscription_id id) noexcept { return live(id) != nullptr; }
+
+ private:
+  [[nodiscard]] static bool is_valid(const msg::delivery& w) noexcept {
+    return !(w.group_end && w.group_start.value_or(0) > *w.group_end) && !(w.frame_end && !w.group_end);
+  }
+  [[nodiscard]] subscribed* live(subscription_id id) noexcept {
+    subscribed* s = subs_.find(slot_of(id));
+    return s == nullptr || s->is_gone ? nullptr : s;
+  }
+  void tell(slot_handle h, event e) noexcept { c_.tell({std::move(e), about::subscription, h, {}, false}); }
+
+  void ask_info(slot_handle h, subscribed& s) noexcept {
+    s.has_info = !has_track_stream(c_.ver) || s.options.skip_track_info;
+    if (s.has_info) return;
+    errc why{};
+    const msg::track_info* info = infos_.want(s.names.broadcast(), s.names.track(), {about::subscription, h}, why);
+    if (why != errc::ok) return c_.fail(why);
+    if (info != nullptr) give_info(h, s, *info);
+  }
+  [[nodiscard]] errc write_request(stream_record& r) noexcept {
+    const subscribed& s = subs_[r.owner];
+    if (!core::put_type(r, static_cast<std::uint64_t>(bidi_type::subscribe))) return errc::out_of_memory;
+    const msg::subscribe m{s.wire_id, s.names.broadcast(), s.names.track(), s.options.want};
+    return subscribe_asker::send(r.state, c_.ver, m, r.out);
+  }
+  void give_info(slot_handle h, subscribed& s, const msg::track_info& info) noexcept {
+    tell(h, track_known{id_of<subscription_id>(h), info});
+    s.has_info = true;
+    for (std::uint32_t i = s.first_group; i != no_slot; i = c_.streams[i].after) {
+      c_.streams[i].is_held = false;
+      c_.wake_reader(c_.streams[i]);
+    }
+  }
+
+  [[nodiscard]] errc take_ok(slot_handle h, subscribed& s, const msg::subscribe_ok& ok) noexcept {
+    s.is_accepted = true;
+    subscription_started e{.subscription = id_of<subscription_id>(h)};
+    if (c_.ver != lite02 && !since(lite05).has(c_.ver)) e.publisher_priority = ok.priority;
+    const auto& asked = s.options.want.group_start;
+    if (has_subscribe_end(c_.ver)) {
+      if (asked && ok.group < *asked) return errc::start_below_request;
+      s.start = e.group = ok.group;
+    } else if (ok.group_start) {
+      s.start = e.group = ok.group_start;
+    }
+    tell(h, e);
+    if (asked && e.group && *e.group > *asked) report_gaps(h, s, *asked, *e.group - 1, loss::skipped, 0);
+    return errc::ok;
+  }
+  void take_end(slot_handle h, subscribed& s, const msg::subscribe_end& m) noexcept {
+    s.is_accepted = true;
+    s.end = m.group;
+    tell(h, subscription_end_known{id_of<subscription_id>(h), m.group});
+  }
+  [[nodiscard]] errc take_drop(slot_handle h, subscribed& s, const msg::subscribe_drop& m) noexcept {
+    if (m.group_start > m.group_end) return errc::bad_drop;
+    report_gaps(h, s, m.group_start, m.group_end, loss::dropped, m.code);
+    return errc::ok;
+  }
+  /// Tells of the part of first..last that nothing is known of, and counts it.
+  void report_gaps(slot_handle h, subscribed& s, std::uint64_t first, std::uint64_t last, loss how,
+                   std::uint64_t code) noexcept {
+    s.accounted.for_each_gap(first, last, [&](std::uint64_t a, std::uint64_t b) {
+      // A group that has begun to arrive reports its own end.
+      s.seen.for_each_gap(a, b, [&](std::uint64_t c, std::uint64_t d) {
+        tell(h, groups_lost{id_of<subscription_id>(h), c, d, how, code});
+      });
+    });
+    account(s, first, last);
+  }
+  void account(subscribed& s, std::uint64_t first, std::uint64_t last) noexcept {
+    if (!s.accounted.add(first, last)) c_.fail(errc::out_of_memory);
+  }
+  [[nodiscard]] bool note_seen(slot_handle h, subscribed& s, std::uint64_t sequence) noexcept {
+    if (!s.seen.add(sequence, sequence)) return false;
+    while (s.seen.count() > c_.caps().gaps_max) {  // bounded: the oldest gap is given up, and said so
+      const auto gap = s.seen.close_oldest_gap();
+      if (gap) report_gaps(h, s, gap->first, gap->last, loss::unaccounted, 0);
+    }
+    return true;
+  }
+  [[nodiscard]] bool is_past_end(const subscribed& s, std::uint64_t sequence) const noexcept {
+    if (s.end && sequence >= *s.end) return c_.ver != lite05 || sequence > *s.end;  // 05's text counts inclusively
+    return s.options.want.group_end && sequence > *s.options.want.group_end;
+  }
+  /// The groups to account for, as far as both ends are known; none when nothing was promised.
+  [[nodiscard]] std::optional<interval> span_of(const subscribed& s) const noexcept {
+    std::optional<std::uint64_t> first = s.start;
+    const auto seen = s.seen.lowest();
+    if (!first || (seen && *seen < *first)) first = seen ? seen : first;
+    if (!first) return {};
+    std::optional<std::uint64_t> last;
+    if (s.end)
+      last = *s.end == 0 ? std::nullopt : std::optional(*s.end - 1);
+    else if (s.options.want.group_end)
+      last = s.options.want.group_end;
+    else if (s.is_ended)
+      last = s.seen.highest();
+    if (s.end && s.options.want.group_end && last && *last > *s.options.want.group_end) last = s.options.want.group_end;
+    if (!last || *last < *first) return {};
+    return interval{*first, *last};
+  }
+  [[nodiscard]] bool is_complete(const subscribed& s) const noexcept {
+    if (s.first_group != no_slot) return false;
+    if (const auto range = span_of(s)) return s.accounted.covers(range->first, range->last);
+    return s.end.has_value();  // an end without a start: nothing was there to deliver
+  }
+  void check_done(slot_handle h, subscribed& s) noexcept {
+    if (s.is_gone || !is_complete(s)) return;
+    const bool is_bounded = s.options.want.group_end && span_of(s) && !s.options.keep_open;
+    const bool says_end = s.end.has_value();
+    // Up to 04 nothing says which group is the last, so an end alone leaves time for stragglers.
+    if (says_end || is_bounded) finish(h, s, errc::ok, 0);
+  }
+  void finish(slot_handle h, subscribed& s, errc why, std::uint64_t code) noexcept {
+    if (s.is_gone) return;
+    close(h, s);
+    c_.tell({subscription_closed{id_of<subscription_id>(h), why, code}, about::subscription, h, {}, true});
+  }
+  /// Ends all streams of a subscription. The slot stays until its last event has been heard.
+  void close(slot_handle h, subscribed& s) noexcept {
+    s.is_gone = true;
+    c_.cancel_timer(timer_kind::straggler, h);
+    by_wire_.erase(s.wire_id);
+    while (s.first_group != no_slot) {
+      stream_record& g = c_.streams[s.first_group];
+      unlink(s, g);
+      g.kind = stream_kind::closing;
+      g.owner = no_slot;
+      g.is_held = false;
+      c_.stop(g, stream_code::cancelled);
+    }
+    if (stream_record* r = c_.streams.find(s.stream); r != nullptr && r->kind == stream_kind::subscribe_ours)
+      c_.leave(*r);
+  }
+  void unlink(subscribed& s, stream_record& r) noexcept {
+    if (r.before != no_slot)
+      c_.streams[r.before].after = r.after;
+    else
+      s.first_group = r.after;
+    if (r.after != no_slot) c_.streams[r.after].before = r.before;
+    r.before = r.after = no_slot;
+  }
+  void free_slot(slot_handle h, subscribed& s) noexcept {
+    by_wire_.erase(s.wire_id);
+    subs_.give(h);
+  }
+
+  core& c_;
+  track_infos& infos_;
+  slab<subscribed> subs_;
+  index by_wire_;
+  std::uint64_t next_wire_id_ = 0;
+};
+
+}  // namespace detail
+}  // namespace moql
