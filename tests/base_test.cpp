@@ -199,18 +199,18 @@ TEST_CASE("a slab handle kept too long is noticed, also when its slot lives agai
 TEST_CASE("an index finds what is there and nothing else, after any order of insertions and erasures") {
   heap h;
   {
-    moql::index x(h.as_memory());
-    std::vector<std::uint32_t> model(512, moql::index::none);
+    slot_index x(h.as_memory());
+    std::vector<std::uint32_t> model(512, moql::slot_index::none);
     const auto key = [](std::size_t i) { return i * 0x100000000ull; };  // all homes collide without the mixing
     std::uint64_t state = 1;
     for (int round = 0; round < 20'000; ++round) {
       state = state * 6364136223846793005u + 1442695040888963407u;
       const std::size_t i = static_cast<std::size_t>(state >> 33) % model.size();
-      if (model[i] == moql::index::none) {
+      if (model[i] == moql::slot_index::none) {
         model[i] = static_cast<std::uint32_t>(round);
         REQUIRE(x.insert(key(i), model[i]));
       } else {
-        model[i] = moql::index::none;
+        model[i] = moql::slot_index::none;
         x.erase(key(i));
       }
       if (round % 97 == 0)
@@ -218,19 +218,19 @@ TEST_CASE("an index finds what is there and nothing else, after any order of ins
     }
     x.erase(key(9999));
     std::size_t n = 0;
-    for (const std::uint32_t v : model) n += v != moql::index::none;
+    for (const std::uint32_t v : model) n += v != moql::slot_index::none;
     CHECK(x.size() == n);
   }
   CHECK(h.bytes == 0);
 
   heap none;
   none.allowed = 1;
-  moql::index x(none.as_memory());
+  slot_index x(none.as_memory());
   std::uint64_t n = 0;
   while (x.insert(n, static_cast<std::uint32_t>(n))) ++n;
   CHECK(n == 12);
   for (std::uint64_t i = 0; i < n; ++i) CHECK(x.find(i) == i);
-  CHECK(x.find(n) == moql::index::none);
+  CHECK(x.find(n) == moql::slot_index::none);
 }
 
 TEST_CASE("a payload is freed with its last share, however it was sliced") {

@@ -1,7 +1,9 @@
 #pragma once
 /// The readers of the stream layer as bytewise::reader: what they say becomes a line of text that does not depend on
-/// where fragments end. `sticky` reports a fault that went away or changed.
+/// where fragments end. A reader that breaks its own promises (input left behind, a fault that changes) says so loudly.
 
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "bytewise.hpp"
@@ -10,6 +12,13 @@
 #include "moql/wire/inspect.hpp"
 
 namespace moql::bytewise {
+
+/// A promise of the reader itself is broken: never a matter of what was read.
+inline void promise(bool kept, const char* what) {
+  if (kept) return;
+  std::fputs(what, stderr);
+  std::abort();
+}
 
 [[nodiscard]] inline std::string name_of(errc e) { return "fault: " + std::string(text_of(e)) + ";"; }
 
@@ -21,6 +30,7 @@ class frame_log {
   void feed(byte_view in, std::string& log) {
     errc why{};
     const step got = reader_.feed(in, [&](const frame_piece& p) { print(p, log); }, why);
+    promise(got != step::ready && (got == step::fault || fault_ == errc::ok), "a fault went away");
     if (got == step::fault) fail(why, log);
   }
   void fin(std::string& log) {
@@ -31,16 +41,14 @@ class frame_log {
       log += '[' + std::to_string(p.index) + ' ' + std::to_string(p.timestamp) + ' ' + std::to_string(p.size) + ':';
       taken_ = 0;
     }
-    if (p.offset != taken_) log += "GAP";
+    promise(p.offset == taken_, "a gap in a frame");
     taken_ += p.payload.size();
     for (const std::uint8_t b : p.payload) log += static_cast<char>(b);
     if (p.is_last()) log += ']';
   }
   void fail(errc why, std::string& log) {
-    if (fault_ == errc::ok)
-      log += name_of(why);
-    else if (why != fault_)
-      log += "NOT STICKY";
+    promise(fault_ == errc::ok || why == fault_, "a fault changed");
+    if (fault_ == errc::ok) log += name_of(why);
     fault_ = why;
   }
   [[nodiscard]] frame_reader& reader() { return reader_; }
@@ -66,7 +74,7 @@ class pulled_frame_log : public frame_log {
         continue;
       }
       if (got == step::fault) fail(why, log);
-      if (got == step::wait && !in.empty()) log += "NOT TAKEN";
+      promise(got == step::fault || (in.empty() && fault_ == errc::ok), "input is left, or a fault went away");
       return;
     }
   }
@@ -83,7 +91,7 @@ class group_log {
       const step got = reader_.header(in, g, why);
       if (got == step::fault) return frames_.fail(why, log);
       if (got == step::wait) {
-        if (!in.empty()) log += "NOT TAKEN";
+        promise(in.empty() && !frames_.has_failed(), "input is left, or a fault went away");
         return;
       }
       log += '{' + std::to_string(g.subscribe_id) + ' ' + std::to_string(g.sequence) + ' ' +
@@ -128,12 +136,10 @@ class machine_log {
             got);
         continue;
       }
-      if (s == step::wait && !in.empty()) log += "NOT TAKEN";
+      promise(s == step::fault || (in.empty() && fault_ == errc::ok), "input is left, or a fault went away");
       if (s == step::fault) {
-        if (fault_ == errc::ok)
-          log += name_of(why);
-        else if (why != fault_)
-          log += "NOT STICKY";
+        promise(fault_ == errc::ok || why == fault_, "a fault changed");
+        if (fault_ == errc::ok) log += name_of(why);
         fault_ = why;
       }
       return;
@@ -141,11 +147,9 @@ class machine_log {
   }
   void fin(std::string& log) {
     const errc e = machine_.receive_fin();
-    if (fault_ != errc::ok) {
-      if (e != fault_) log += "NOT STICKY";
-    } else {
-      log += e == errc::ok ? "end;" : name_of(e);
-    }
+    promise(fault_ == errc::ok || e == fault_, "a fault changed");
+    if (fault_ == errc::ok) log += e == errc::ok ? "end;" : name_of(e);
+    fault_ = e;
   }
   [[nodiscard]] machine_type& get() { return machine_; }
 

@@ -156,7 +156,16 @@ class loopback_network {
 
  private:
   enum class kind : std::uint8_t {
-    open, data, reset, stop, writable, stream_window, connection_window, stream_credit, datagram, close
+    open,
+    data,
+    reset,
+    stop,
+    writable,
+    stream_window,
+    connection_window,
+    stream_credit,
+    datagram,
+    close
   };
   enum class sending : std::uint8_t {
     live,
@@ -273,7 +282,7 @@ class loopback_network {
   // Streams.
   [[nodiscard]] stream* find(stream_id id) noexcept {
     const std::uint32_t slot = stream_of_.find(static_cast<std::uint64_t>(id));
-    return slot == index::none ? nullptr : &streams_[slot];
+    return slot == slot_index::none ? nullptr : &streams_[slot];
   }
   [[nodiscard]] bool was_opened(stream_id id) const noexcept {
     const auto v = static_cast<std::uint64_t>(id);
@@ -325,7 +334,7 @@ class loopback_network {
   std::uint64_t order_ = 0;
   buffer_pool pool_;
   slab<stream> streams_;
-  index stream_of_;
+  slot_index stream_of_;
   slab<event_cell> events_;
   indexed_heap<when> due_;  // by slot of the event
   link links_[2];           // by sender

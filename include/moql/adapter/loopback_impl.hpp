@@ -289,8 +289,7 @@ void loopback_network::deliver(Sink& sink, event& e) noexcept {
       sink.on_close(why, now_);
       break;
     }
-    default:
-      deliver_to_stream(sink, e);
+    default: deliver_to_stream(sink, e);
   }
   in_event_ = false;
 }

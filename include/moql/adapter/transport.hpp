@@ -1,8 +1,8 @@
 #pragma once
 /// The boundary to a QUIC stack: what an adapter must provide, and what it tells the session.
 ///
-/// A transport is one connection. The session's side of the contract is `pump` (pump.hpp): it alone calls the operations, never
-/// from inside an event, on one thread. The adapter's side is the sink: an event only changes state, so it may be
+/// A transport is one connection. The session's side of the contract is `pump` (pump.hpp): it alone calls the
+/// operations, never from inside an event, on one thread. The adapter's side is the sink: an event only changes state, so it may be
 /// delivered from within a stack's callback; afterwards, once per batch, the adapter's owner drains the session's
 /// events and pumps.
 
@@ -57,6 +57,7 @@ struct close_info {
   std::string_view reason{};
 };
 
+// clang-format off
 /// What the session needs of a connection. Inherit `transport_defaults` for the last five.
 template <class T>
 concept transport = requires(T& t, const T& ct, stream_id id, direction dir, std::span<const chunk> chunks, bool fin,
@@ -89,6 +90,8 @@ concept transport = requires(T& t, const T& ct, stream_id id, direction dir, std
   { ct.stats() } noexcept -> std::same_as<transport_stats>;
 };
 
+// clang-format on
+
 /// Inherit this and hide what your stack can do.
 struct transport_defaults {
   void consume(stream_id, std::size_t) noexcept {}
@@ -98,6 +101,7 @@ struct transport_defaults {
   [[nodiscard]] transport_stats stats() const noexcept { return {}; }
 };
 
+// clang-format off
 /// What an adapter calls: `moql::session`, or anything of the same shape. None of these calls back.
 template <class S>
 concept transport_sink = requires(S& s, stream_id id, direction dir, bytes data, bool fin, std::uint64_t code,
@@ -116,5 +120,6 @@ concept transport_sink = requires(S& s, stream_id id, direction dir, bytes data,
   /// Exactly once, last.
   { s.on_close(why, now) } noexcept;
 };
+// clang-format on
 
 }  // namespace moql

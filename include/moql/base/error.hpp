@@ -143,7 +143,7 @@ struct error_facts {
   version_set session_in;  ///< Versions in which it closes the session; elsewhere it ends the stream (or reaches the caller).
   stream_code on_stream;
   session_code on_session;
-  std::string_view rule;  ///< The numbered rule of docs/rules.md behind the verdict, or "limit".
+  std::string_view rule;  ///< The numbered rule of tests/spec/rules.tsv behind the verdict, or "limit".
   std::string_view text;
   bool callers = false;
 };

@@ -5,11 +5,11 @@
 
 namespace moql {
 
-class index {
+class slot_index {
  public:
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
-  explicit index(memory m = {}) noexcept : cells_(m) {}
+  explicit slot_index(memory m = {}) noexcept : cells_(m) {}
   [[nodiscard]] std::uint32_t find(std::uint64_t key) const noexcept {
     if (cells_.empty()) return none;
     for (std::size_t i = home(key);; i = (i + 1) & mask())

@@ -11,6 +11,7 @@ struct duration {
   std::int64_t us{};
   friend constexpr auto operator<=>(duration, duration) noexcept = default;
   friend constexpr duration operator+(duration a, duration b) noexcept { return {a.us + b.us}; }
+  friend constexpr duration operator-(duration a, duration b) noexcept { return {a.us - b.us}; }
 };
 
 [[nodiscard]] constexpr duration microseconds(std::int64_t n) noexcept { return {n}; }

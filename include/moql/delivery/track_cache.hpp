@@ -59,10 +59,13 @@ class track_cache {
   /// an older one, as a relay may receive, stays open beside it.
   [[nodiscard]] errc begin_group(std::uint64_t sequence, instant now, sent_by how = sent_by::stream) noexcept {
     if (finished_) return errc::wrong_state;
-    if (sequence > wire::varint_max || by_sequence_.find(sequence) != index::none || was_dropped(sequence))
+    if (sequence > wire::varint_max || by_sequence_.find(sequence) != slot_index::none || was_dropped(sequence))
       return errc::bad_argument;
     const bool newest = order_.empty() || sequence > latest().sequence;
-    if (newest && !order_.empty() && latest().state == group_state::open) close(latest());
+    // While the latest group stays, so does its place in the queue of arrivals and everything behind it.
+    if (!newest && arrivals_.size() >= std::uint64_t{options_.groups_max} * 4 + arrivals_spare)
+      return errc::limit_reached;
+    if (!order_.reserve(order_.size() + 1)) return errc::out_of_memory;
     slot_handle h;
     cached_group* g = groups_.take(h);
     if (g == nullptr) return errc::out_of_memory;
@@ -75,11 +78,8 @@ class track_cache {
       groups_.give(h);
       return errc::out_of_memory;
     }
-    if (!order_.insert(place_of(sequence), h.index)) {  // the arrival then names a slot that is gone: skipped by readers
-      by_sequence_.erase(sequence);
-      groups_.give(h);
-      return errc::out_of_memory;
-    }
+    if (newest && !order_.empty() && latest().state == group_state::open) close(latest());
+    (void)order_.insert(place_of(sequence), h.index);  // the room is there
     g->sequence = sequence;
     g->arrival = now;
     g->how = how;
@@ -112,6 +112,7 @@ class track_cache {
     if (g->state != group_state::open || part.size() > g->part_missing) return errc::wrong_state;
     if (part.empty()) return errc::ok;
     const std::size_t n = part.size();
+    if (!make_room(*g, n)) return errc::limit_reached;  // others may have grown since the frame was begun
     if (!g->parts.push(std::move(part))) return errc::out_of_memory;
     g->part_missing -= n;
     g->size += n;
@@ -133,16 +134,22 @@ class track_cache {
   /// A whole group of one frame, for a datagram of at most 1200 bytes with its header.
   [[nodiscard]] errc write_datagram(std::uint64_t timestamp, bytes payload, instant now,
                                     sent_by how = sent_by::datagram) noexcept {
-    if (payload.size() > datagram_bytes_max) return errc::bad_argument;
+    if (payload.size() > datagram_bytes_max || timestamp > timestamp_max) return errc::bad_argument;
+    if (payload.size() > options_.bytes_max) return errc::limit_reached;
     if (const errc e = begin_group(now, how); e != errc::ok) return e;
-    if (const errc e = append(timestamp, std::move(payload)); e != errc::ok) return e;
+    if (const errc e = append(timestamp, std::move(payload)); e != errc::ok) {
+      (void)abort_group(latest().sequence, stream_code::internal_error);
+      return e;
+    }
     return end_group();
   }
-  /// Groups that will never exist: readers report them as dropped (SUBSCRIBE_DROP).
+  /// Groups that will never exist: readers report them as dropped (SUBSCRIBE_DROP). limit_reached when the drops make up
+  /// too many separate ranges.
   [[nodiscard]] errc drop_groups(std::uint64_t first, std::uint64_t last) noexcept {
     if (first > last || last > wire::varint_max) return errc::bad_argument;
     for (const std::uint32_t i : order_)
       if (groups_[i].sequence >= first && groups_[i].sequence <= last) return errc::bad_argument;
+    if (gone_.count() >= drops_max && !gone_.covers(first, last)) return errc::limit_reached;
     if (!gone_.add(first, last)) return errc::out_of_memory;
     if (last >= next_) next_ = last + 1;
     wake();
@@ -169,11 +176,11 @@ class track_cache {
   [[nodiscard]] cached_group& latest() noexcept { return groups_[order_.back()]; }
   [[nodiscard]] cached_group* find(std::uint64_t sequence) noexcept {
     const std::uint32_t i = by_sequence_.find(sequence);
-    return i == index::none ? nullptr : &groups_[i];
+    return i == slot_index::none ? nullptr : &groups_[i];
   }
   [[nodiscard]] slot_handle handle_of(std::uint64_t sequence) noexcept {
     const std::uint32_t i = by_sequence_.find(sequence);
-    return i == index::none ? slot_handle{} : groups_.handle_of(i);
+    return i == slot_index::none ? slot_handle{} : groups_.handle_of(i);
   }
   [[nodiscard]] cached_group* group(slot_handle h) noexcept { return groups_.find(h); }
   /// Groups in ascending sequence: `nth` of `groups_held()`.
@@ -183,6 +190,7 @@ class track_cache {
   [[nodiscard]] std::uint64_t arrivals_end() const noexcept { return arrivals_base_ + arrivals_.size(); }
   /// Null when that group is no longer held.
   [[nodiscard]] cached_group* arrival(std::uint64_t number) noexcept {
+    if (number < arrivals_begin() || number >= arrivals_end()) return nullptr;
     return groups_.find(arrivals_[static_cast<std::size_t>(number - arrivals_base_)]);
   }
   [[nodiscard]] bool was_dropped(std::uint64_t sequence) const noexcept { return gone_.has(sequence); }
@@ -215,7 +223,7 @@ class track_cache {
   [[nodiscard]] errc check_frame(const cached_group* g, std::uint64_t timestamp, std::uint64_t size) noexcept {
     if (g == nullptr) return errc::stale_handle;
     if (g->state != group_state::open || g->part_missing != 0) return errc::wrong_state;
-    if (timestamp >= std::uint64_t{1} << 61 || size > wire::varint_max) return errc::bad_argument;
+    if (timestamp > timestamp_max || size > wire::varint_max) return errc::bad_argument;
     return make_room(*g, size) ? errc::ok : errc::limit_reached;
   }
   [[nodiscard]] errc append_to(cached_group* g, std::uint64_t timestamp, bytes payload) noexcept {
@@ -295,11 +303,13 @@ class track_cache {
   void evict_aged() noexcept {
     const std::int64_t budget = options_.max_age_ms > INT64_MAX / 1000 ? INT64_MAX
                                                                        : static_cast<std::int64_t>(options_.max_age_ms) * 1000;
-    while (order_.size() > 1) {
-      const cached_group& oldest = groups_[order_[0]];
+    for (std::size_t i = 0; i + 1 < order_.size();) {
+      const cached_group& oldest = groups_[order_[i]];
       if (order_.size() <= options_.groups_max && (latest().arrival - oldest.arrival).us <= budget) return;
-      if (groups_.handle_of(order_[0]) == current_) return;
-      evict(0, old_);
+      if (groups_.handle_of(order_[i]) == current_)
+        ++i;
+      else
+        evict(i, old_);
     }
   }
   void evict(std::size_t place, ranges& into) noexcept {
@@ -317,8 +327,14 @@ class track_cache {
     }
   }
   void wake() noexcept {
-    while (idle_.after != &idle_) {
-      cache_listener* l = idle_.after;
+    if (idle_.after == &idle_) return;
+    ring now;  // who asks again from inside a call waits for the next change
+    now.after = idle_.after;
+    now.before = idle_.before;
+    now.after->before = now.before->after = &now;
+    idle_.before = idle_.after = &idle_;
+    while (now.after != &now) {
+      cache_listener* l = now.after;
       unlink(l);
       link(woken_, *l);
       l->changed(l);
@@ -343,11 +359,15 @@ class track_cache {
   struct ring : cache_listener {
     ring() noexcept { before = after = this; }
   };
-  static constexpr std::size_t reasons_max = 64;
+  static constexpr std::size_t reasons_max = 64;     ///< Ranges of evicted groups that are remembered.
+  static constexpr std::size_t drops_max = 4096;     ///< Ranges of dropped groups.
+  static constexpr std::size_t arrivals_spare = 64;  ///< Out of order arrivals beyond four times the groups held.
+  /// So that the difference of any two, as the wire has it, is a zigzag of 62 bits.
+  static constexpr std::uint64_t timestamp_max = (std::uint64_t{1} << 61) - 1;
 
   track_options options_;
   slab<cached_group> groups_;
-  index by_sequence_;
+  slot_index by_sequence_;
   vec<std::uint32_t> order_;
   queue<slot_handle> arrivals_;
   std::uint64_t arrivals_base_ = 0;

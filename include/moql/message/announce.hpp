@@ -83,9 +83,13 @@ struct announce {
 
 /// Draft 06 section 7.6: a non-zero Hop ID that occurs twice is a loop; 0 matches nothing.
 [[nodiscard]] constexpr bool repeats_a_hop(const w::hop_list& hops) noexcept {
-  for (auto i = hops.begin(); i != hops.end(); ++i)
-    for (auto k = hops.begin(); k != i; ++k)
-      if (*i != 0 && *k == *i) return true;
+  std::uint64_t seen[hops_max]{};  // walking the list again for every element would read every varint again
+  std::size_t n = 0;
+  for (const std::uint64_t h : hops) {
+    for (std::size_t i = 0; i < n; ++i)
+      if (h != 0 && seen[i] == h) return true;
+    if (n < hops_max) seen[n++] = h;
+  }
   return false;
 }
 

@@ -5,6 +5,7 @@
 #include "../base/index.hpp"
 #include "../delivery/timers.hpp"
 #include "action.hpp"
+#include "datagram_outbox.hpp"
 #include "event.hpp"
 #include "stream_record.hpp"
 
@@ -37,6 +38,7 @@ struct core {
         actions(m),
         events(m),
         clock(m),
+        datagrams(m, c.caps.datagrams_max),
         reason(m),
         path(m) {
     if (!path.append(c.path.data(), c.path.size())) path.clear();
@@ -58,7 +60,7 @@ struct core {
   std::uint64_t close_code = 0;
 
   slab<stream_record> streams;
-  index by_id;
+  slot_index by_id;
   queue<slot_handle> readable;
   queue<slot_handle> writable;  ///< Control streams with output, in turn.
   queue<slot_handle> opening_bidi;
@@ -68,9 +70,11 @@ struct core {
   queue<action> actions;
   queue<queued_event> events;
   timers clock;
+  datagram_outbox datagrams;
   vec<char> reason;
   vec<char> path;
   std::uint64_t buffered = 0;  ///< Bytes of chunks that wait to be read.
+  std::size_t unidentified = 0;  ///< Streams of the peer's that have not said what they are.
 
   [[nodiscard]] const limits& caps() const noexcept { return settings.caps; }
   [[nodiscard]] bool is_client() const noexcept { return settings.side == endpoint::client; }
@@ -80,7 +84,7 @@ struct core {
 
   [[nodiscard]] stream_record* find(stream_id id) noexcept {
     const std::uint32_t i = by_id.find(static_cast<std::uint64_t>(id));
-    return i == index::none ? nullptr : &streams[i];
+    return i == slot_index::none ? nullptr : &streams[i];
   }
   /// A stream of ours that waits for the transport to name it; null when memory ran out.
   [[nodiscard]] stream_record* open(stream_kind kind, bool bidi, std::uint32_t owner) noexcept {
@@ -185,10 +189,17 @@ struct core {
   void settle(stream_record& s) noexcept {
     if (s.is_busy || !s.ends.is_over() || s.has_output() || s.has_input()) return;
     if (s.is_named) by_id.erase(static_cast<std::uint64_t>(s.id));
-    clock.cancel(timer_of(timer_kind::header, s.self));
+    identified(s);
     clock.cancel(timer_of(timer_kind::reply, s.self));
     drop_input(s);
     streams.give(s.self);
+  }
+  /// The stream has said what it is.
+  void identified(stream_record& s) noexcept {
+    if (!s.is_unidentified) return;
+    s.is_unidentified = false;
+    --unidentified;
+    clock.cancel(timer_of(timer_kind::header, s.self));
   }
   void drop_input(stream_record& s) noexcept {
     if (s.is_busy) {

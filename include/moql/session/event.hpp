@@ -32,6 +32,11 @@ struct bandwidth {
   std::uint64_t bitrate{};     ///< Bits per second; 0 is unknown.
   std::uint64_t rtt_ms{};      ///< 0 is unknown.
 };
+/// The peer answers our Probe stream no longer, or never did.
+struct probe_closed {
+  errc why{};
+  std::uint64_t code{};
+};
 /// The peer drains: no new streams. A URI must be validated before it is used.
 struct goaway_received {
   std::string_view uri{};
@@ -190,7 +195,7 @@ struct request_closed {
   std::uint64_t code{};
 };
 
-using event = std::variant<connected, peer_setup, bandwidth, goaway_received, goaway_finished, session_closed, announced,
+using event = std::variant<connected, peer_setup, bandwidth, probe_closed, goaway_received, goaway_finished, session_closed, announced,
                            announce_updated, announce_ended, announced_all, interest_closed, subscription_started,
                            track_known, group_started, frame_part, group_finished, datagram_received, groups_lost,
                            subscription_end_known, subscription_closed, fetch_part, fetch_closed, track_answered,

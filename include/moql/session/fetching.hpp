@@ -55,8 +55,9 @@ class fetching {
     // the frames can only be parsed with TRACK_INFO in hand.
     errc why{};
     const bool known = infos_.want(broadcast, track, {about::fetch, h}, why) != nullptr;
-    if (why != errc::ok) return why;
-    return known ? begin(h, *f) : errc::ok;
+    if (why == errc::ok && known) why = begin(h, *f);
+    if (why != errc::ok) fetches_.give(h);
+    return why;
   }
   [[nodiscard]] errc query(std::string_view broadcast, std::string_view track, track_query_id& out) noexcept {
     if (!c_.is_established) return errc::wrong_state;
@@ -70,6 +71,7 @@ class fetching {
     errc why{};
     const msg::track_info* info = infos_.want(broadcast, track, {about::query, h}, why);
     if (info != nullptr) answer(h, *f, info, errc::ok, 0);
+    if (why != errc::ok) fetches_.give(h);
     return why;
   }
   [[nodiscard]] errc cancel(fetch_id id) noexcept {

@@ -136,21 +136,22 @@ class opening {
     const step got = Side::receive(s.state, c_.ver, c_.caps(), in, m, why);
     if (got != step::ready) return got;
     why = errc::ok;
-    if (const auto* update = std::get_if<msg::session_update>(&m)) {
-      c_.tell(bandwidth{false, update->bitrate, 0});
-    } else if constexpr (requires { std::get<msg::client_setup>(m); }) {
-      const auto& setup = std::get<msg::client_setup>(m);
-      for (const msg::setup_parameter& p : setup.parameters)
-        if (p.id == msg::setup_path && !take_path(text::of(p.bytes.data(), p.bytes.size()))) why = errc::bad_path;
-      if (why == errc::ok) why = choose<Side>(s, setup.versions, msg::server_setup{});
-    } else if constexpr (requires { std::get<msg::session_client>(m); }) {
-      why = choose<Side>(s, std::get<msg::session_client>(m).versions, msg::session_server{});
-    } else if constexpr (requires { std::get<msg::server_setup>(m); }) {
-      why = chosen(std::get<msg::server_setup>(m).selected);
-    } else {
-      why = chosen(std::get<msg::session_server>(m).selected);
-    }
+    std::visit(overload{
+                   [&](const msg::session_update& u) { c_.tell(bandwidth{false, u.bitrate, 0}); },
+                   [&](const msg::client_setup& offer) { why = take_client_setup<Side>(s, offer); },
+                   [&](const msg::session_client& offer) { why = choose<Side>(s, offer.versions, msg::session_server{}); },
+                   [&](const msg::server_setup& reply) { why = chosen(reply.selected); },
+                   [&](const msg::session_server& reply) { why = chosen(reply.selected); },
+                   [](std::monostate) {},
+               },
+               m);
     return why == errc::ok ? step::ready : step::fault;
+  }
+  template <class Side>
+  [[nodiscard]] errc take_client_setup(stream_record& s, const msg::client_setup& m) noexcept {
+    for (const msg::setup_parameter& p : m.parameters)
+      if (p.id == msg::setup_path && !take_path(text::of(p.bytes.data(), p.bytes.size()))) return errc::bad_path;
+    return choose<Side>(s, m.versions, msg::server_setup{});
   }
   /// Server: the first of the client's list that we speak.
   template <class Side, class Reply>
@@ -161,7 +162,8 @@ class opening {
       reply.selected = number;
       if constexpr (requires { Reply::lead; })
         if (!core::put_type(s, Reply::lead)) return errc::out_of_memory;
-      if (const errc e = Side::send(s.state, c_.ver, reply, s.out); e != errc::ok) return e;
+      if constexpr (Side::template sends<Reply>)
+        if (const errc e = Side::send(s.state, c_.ver, reply, s.out); e != errc::ok) return e;
       c_.flush(s);
       establish(*v);
       return errc::ok;

@@ -145,7 +145,7 @@ class subscribing {
   /// A Group stream's header has come. Links the stream to its subscription, or says why not.
   [[nodiscard]] errc accept_group(stream_record& r, const msg::group& g) noexcept {
     const std::uint32_t i = by_wire_.find(g.subscribe_id);
-    if (i == index::none) return errc::unknown_subscription;
+    if (i == slot_index::none) return errc::unknown_subscription;
     subscribed& s = subs_[i];
     if (s.seen.has(g.sequence)) return errc::duplicate_group;
     if (is_past_end(s, g.sequence)) return errc::group_past_end;
@@ -178,7 +178,7 @@ class subscribing {
     if (d.why != errc::ok) return;
     const msg::datagram& m = d.message;
     const std::uint32_t i = by_wire_.find(m.subscribe_id);
-    if (i == index::none) return;
+    if (i == slot_index::none) return;
     subscribed& s = subs_[i];
     if (!s.has_info || s.seen.has(m.sequence) || is_past_end(s, m.sequence)) return;
     const slot_handle h = subs_.handle_of(i);
@@ -284,13 +284,24 @@ class subscribing {
     account(s, first, last);
   }
   void account(subscribed& s, std::uint64_t first, std::uint64_t last) noexcept {
-    if (!s.accounted.add(first, last)) c_.fail(errc::out_of_memory);
+    if (!s.accounted.add(first, last)) return c_.fail(errc::out_of_memory);
+    while (s.accounted.count() > 2 * c_.caps().gaps_max) give_up(s, s.accounted.close_oldest_gap());
+  }
+  /// A gap that is no longer remembered: whatever did not begin to arrive in it is lost.
+  void give_up(subscribed& s, const std::optional<interval>& gap) noexcept {
+    const slot_handle h = subs_.handle_of(by_wire_.find(s.wire_id));
+    if (!gap) return;
+    s.seen.for_each_gap(gap->first, gap->last, [&](std::uint64_t a, std::uint64_t b) {
+      tell(h, groups_lost{id_of<subscription_id>(h), a, b, loss::unaccounted, 0});
+    });
   }
   [[nodiscard]] bool note_seen(slot_handle h, subscribed& s, std::uint64_t sequence) noexcept {
     if (!s.seen.add(sequence, sequence)) return false;
     while (s.seen.count() > c_.caps().gaps_max) {  // bounded: the oldest gap is given up, and said so
-      const auto gap = s.seen.close_oldest_gap();
-      if (gap) report_gaps(h, s, gap->first, gap->last, loss::unaccounted, 0);
+      const auto gap = s.seen.view()[0].last + 1;
+      const auto gap_end = s.seen.view()[1].first - 1;
+      report_gaps(h, s, gap, gap_end, loss::unaccounted, 0);
+      (void)s.seen.close_oldest_gap();
     }
     return true;
   }
@@ -364,7 +375,7 @@ class subscribing {
   core& c_;
   track_infos& infos_;
   slab<subscribed> subs_;
-  index by_wire_;
+  slot_index by_wire_;
   std::uint64_t next_wire_id_ = 0;
 };
 

@@ -69,13 +69,13 @@ class track_infos {
     why = errc::ok;
     const std::uint64_t key = track_names::hash(broadcast, track);
     std::uint32_t i = by_name_.find(key);
-    if (i != index::none && !tracks_[i].names.is(broadcast, track)) {
+    if (i != slot_index::none && !tracks_[i].names.is(broadcast, track)) {
       forget(i);  // another name of the same hash: the older one is asked for again when it is wanted
-      i = index::none;
+      i = slot_index::none;
     }
-    if (i != index::none && tracks_[i].is_known) return &tracks_[i].info;
-    if (i == index::none) i = ask(key, broadcast, track, why);
-    if (i != index::none && !tracks_[i].waiters.push(w)) why = errc::out_of_memory;
+    if (i != slot_index::none && tracks_[i].is_known) return &tracks_[i].info;
+    if (i == slot_index::none) i = ask(key, broadcast, track, why);
+    if (i != slot_index::none && !tracks_[i].waiters.push(w)) why = errc::out_of_memory;
     return nullptr;
   }
   [[nodiscard]] step read(stream_record& s, byte_view& in, errc& why) noexcept {
@@ -118,14 +118,14 @@ class track_infos {
     if (tracks_.size() >= c_.caps().track_infos_max) drop_one_idle();
     slot_handle h;
     known_track* t = tracks_.take(h);
-    if (t == nullptr) return index::none;
+    if (t == nullptr) return slot_index::none;
     stream_record* s = t->names.set(broadcast, track) && by_name_.insert(key, h.index)
                            ? c_.open(stream_kind::track_ours, true, h.index)
                            : nullptr;
     if (s == nullptr) {
       by_name_.erase(key);
       tracks_.give(h);
-      return index::none;
+      return slot_index::none;
     }
     t->is_indexed = true;
     t->stream = s->self;
@@ -156,7 +156,7 @@ class track_infos {
 
   core& c_;
   slab<known_track> tracks_;
-  index by_name_;
+  slot_index by_name_;
   delivery deliver_;
   void* context_;
 };

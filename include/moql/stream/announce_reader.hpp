@@ -16,13 +16,13 @@ struct announced_route {
   std::uint64_t warm = 0;       ///< As announced: the cost of the link is not in it.
   std::uint64_t cold = 0;
   std::uint64_t id = 0;         ///< 06: Announce ID.
-  std::uint32_t next = index::none;  ///< Another suffix of the same hash.
+  std::uint32_t next = slot_index::none;  ///< Another suffix of the same hash.
   bool hidden = false;          ///< Counted, but looped back through us: never shown.
   [[nodiscard]] std::string_view suffix_view() const noexcept { return {suffix.data(), suffix.size()}; }
   void recycle() noexcept {
     suffix.clear();
     hops.clear();
-    next = index::none;
+    next = slot_index::none;
     hidden = false;
   }
 };
@@ -62,13 +62,13 @@ class announce_reader {
     }
     if (const auto* e = std::get_if<msg::announce_end>(&m)) {
       const std::uint32_t i = by_id_.find(e->id);
-      if (i == index::none) return errc::announce_id;
+      if (i == slot_index::none) return errc::announce_id;
       remove(i, emit);
       return errc::ok;
     }
     if (const auto* u = std::get_if<msg::announce_update>(&m)) {
       const std::uint32_t i = by_id_.find(u->id);
-      if (i == index::none) return errc::announce_id;
+      if (i == slot_index::none) return errc::announce_id;
       return replace(i, u->hops, 0, u->warm, u->cold, emit);
     }
     return errc::ok;
@@ -115,14 +115,14 @@ class announce_reader {
   errc take_announce(const msg::announce& m, Emit& emit) noexcept {
     const std::uint32_t i = find_suffix(m.suffix);
     if (m.status == msg::announce::ended) {
-      if (i == index::none) {
+      if (i == slot_index::none) {
         const bool lenient = before(lite05).has(options_.ver) && !options_.strict_ended;
         return lenient ? errc::ok : errc::announce_unknown;
       }
       remove(i, emit);
       return errc::ok;
     }
-    if (i != index::none) {
+    if (i != slot_index::none) {
       if (options_.ver != lite05) return errc::announce_duplicate;
       return replace(i, m.hops, m.hop_count, 0, 0, emit);  // an `active` again is an update
     }
@@ -141,7 +141,7 @@ class announce_reader {
   template <class Emit>
   errc add(const text& suffix, const wire::hop_list& hops, std::uint64_t count, std::uint64_t warm, std::uint64_t cold,
            Emit& emit) noexcept {
-    if (find_suffix(suffix) != index::none) return errc::announce_duplicate;
+    if (find_suffix(suffix) != slot_index::none) return errc::announce_duplicate;
     if (entries_.size() >= options_.entries_max) return errc::limit_exceeded;
     slot_handle h;
     announced_route* r = entries_.take(h);
@@ -153,7 +153,7 @@ class announce_reader {
     }
     const std::uint64_t hash = hash_of(s);
     const std::uint32_t same = by_suffix_.find(hash);
-    if (same != index::none) {
+    if (same != slot_index::none) {
       r->next = entries_[same].next;
       entries_[same].next = h.index;
     } else if (!by_suffix_.insert(hash, h.index)) {
@@ -229,12 +229,12 @@ class announce_reader {
   [[nodiscard]] std::uint32_t find_suffix(const text& suffix) noexcept {
     const std::string_view s = suffix.view();
     std::uint32_t i = by_suffix_.find(hash_of(s));
-    while (i != index::none && entries_[i].suffix_view() != s) i = entries_[i].next;
+    while (i != slot_index::none && entries_[i].suffix_view() != s) i = entries_[i].next;
     return i;
   }
   [[nodiscard]] bool is_live(std::uint32_t i) noexcept {
     const announced_route& r = entries_[i];
-    for (std::uint32_t k = by_suffix_.find(hash_of(r.suffix_view())); k != index::none; k = entries_[k].next)
+    for (std::uint32_t k = by_suffix_.find(hash_of(r.suffix_view())); k != slot_index::none; k = entries_[k].next)
       if (k == i) return true;
     return false;
   }
@@ -247,18 +247,18 @@ class announce_reader {
     const std::uint32_t head = by_suffix_.find(hash);
     if (head == i) {
       by_suffix_.erase(hash);
-      if (r.next != index::none) (void)by_suffix_.insert(hash, r.next);  // the room of the one just erased
+      if (r.next != slot_index::none) (void)by_suffix_.insert(hash, r.next);  // the room of the one just erased
     } else {
-      for (std::uint32_t k = head; k != index::none; k = entries_[k].next)
+      for (std::uint32_t k = head; k != slot_index::none; k = entries_[k].next)
         if (entries_[k].next == i) entries_[k].next = r.next;
     }
-    r.next = index::none;
+    r.next = slot_index::none;
   }
 
   options options_{};
   slab<announced_route> entries_;
-  index by_suffix_;
-  index by_id_;
+  slot_index by_suffix_;
+  slot_index by_id_;
   std::uint64_t next_id_ = 0;
   std::uint64_t responder_ = 0;
   std::uint64_t expected_ = 0;

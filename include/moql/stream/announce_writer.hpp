@@ -93,11 +93,11 @@ class announce_writer {
     std::uint64_t cold = 0;
     std::uint64_t id = 0;
     slot_handle self{};
-    std::uint32_t next = index::none;
+    std::uint32_t next = slot_index::none;
     void recycle() noexcept {
       suffix.clear();
       hops.clear();
-      next = index::none;
+      next = slot_index::none;
     }
   };
   /// 04 writes our own id into the list as well; a list that is too long is a loop.
@@ -131,9 +131,9 @@ class announce_writer {
   }
   [[nodiscard]] told* find(std::string_view suffix) noexcept {
     std::uint32_t i = by_suffix_.find(hash_of(suffix));
-    while (i != index::none && std::string_view(told_[i].suffix.data(), told_[i].suffix.size()) != suffix)
+    while (i != slot_index::none && std::string_view(told_[i].suffix.data(), told_[i].suffix.size()) != suffix)
       i = told_[i].next;
-    return i == index::none ? nullptr : &told_[i];
+    return i == slot_index::none ? nullptr : &told_[i];
   }
   [[nodiscard]] static bool store(told& t, const offered_route& r) noexcept {
     t.hops.clear();
@@ -149,11 +149,11 @@ class announce_writer {
     const std::uint64_t hash = hash_of(r.suffix);
     const std::uint32_t same = by_suffix_.find(hash);
     const bool stored = t->suffix.append(r.suffix.data(), r.suffix.size()) && store(*t, r);
-    if (!stored || (same == index::none && !by_suffix_.insert(hash, h.index))) {
+    if (!stored || (same == slot_index::none && !by_suffix_.insert(hash, h.index))) {
       told_.give(h);
       return nullptr;
     }
-    if (same != index::none) {
+    if (same != slot_index::none) {
       t->next = told_[same].next;
       told_[same].next = h.index;
     }
@@ -164,16 +164,16 @@ class announce_writer {
     const std::uint32_t head = by_suffix_.find(hash);
     if (head == t.self.index) {
       by_suffix_.erase(hash);
-      if (t.next != index::none) (void)by_suffix_.insert(hash, t.next);  // the room of the one just erased
+      if (t.next != slot_index::none) (void)by_suffix_.insert(hash, t.next);  // the room of the one just erased
     } else {
-      for (std::uint32_t k = head; k != index::none; k = told_[k].next)
+      for (std::uint32_t k = head; k != slot_index::none; k = told_[k].next)
         if (told_[k].next == t.self.index) told_[k].next = t.next;
     }
     told_.give(t.self);
   }
 
   slab<told> told_;
-  index by_suffix_;
+  slot_index by_suffix_;
   vec<text> list_;
   std::uint64_t next_id_ = 0;
   std::uint64_t own_hop_ = 0;

@@ -11,7 +11,7 @@ class group_writer {
  public:
   enum class state : std::uint8_t {
     data,     ///< There are pieces to write, or a FIN.
-    idle,     ///< All that exists has been written; the group is still open.
+    idle,     ///< All that exists has been written: the group is still open, or its FIN is out.
     evicted,  ///< The cache dropped the group.
     aborted,  ///< The publisher gave the group up; its code is `code()`.
     short_,   ///< The group ended before the first frame that was asked for.
@@ -43,9 +43,11 @@ class group_writer {
                    std::optional<std::uint64_t> last_frame) noexcept {
     start(group, v, first_frame, last_frame);
   }
+  /// May come at any time. A frame that is under way is finished, whatever the new bound; after the FIN it is too late.
   void set_last_frame(std::optional<std::uint64_t> last) noexcept { last_frame_ = last; }
 
   [[nodiscard]] state look(track_cache& cache, scratch& room, offer& out) noexcept {
+    if (fin_written_) return state::idle;
     cached_group* g = cache.group(group_);
     if (g == nullptr) return state::evicted;
     if (g->state == group_state::aborted) {
@@ -61,21 +63,24 @@ class group_writer {
         piece_ = g->frames[static_cast<std::size_t>(first_frame_)].first_piece[which] + (first_frame_ != 0 ? 1 : 0);
         begun_ = true;
       } else if (g->state == group_state::complete) {
-        if (first_frame_ > g->frames.size() || first_frame_ != 0) return state::short_;
+        if (first_frame_ != 0) return state::short_;
         begun_ = true;  // a group without frames
       }
     }
     std::size_t end = begun_ ? log.size() : piece_;
     bool whole = begun_ && g->state == group_state::complete;
     if (begun_ && last_frame_ && *last_frame_ < g->frames.size()) {
-      const bool is_newest = *last_frame_ + 1 == g->frames.size();
-      if (!is_newest) end = g->frames[static_cast<std::size_t>(*last_frame_) + 1].first_piece[which];
-      whole = !is_newest || g->part_missing == 0;
-      if (piece_ > end) end = piece_;  // the bound was lowered behind us: what is sent is sent
+      auto last = static_cast<std::size_t>(*last_frame_);
+      end = end_of(*g, last);
+      if (piece_ > end || (piece_ == end && offset_ != 0)) {  // the bound was lowered behind us
+        last = frame_under_way(*g);
+        end = end_of(*g, last);
+      }
+      whole = last + 1 < g->frames.size() || g->part_missing == 0;
     }
     const bool head_left = head_sent_ < head_size_;
     if (!head_left && piece_ >= end) {
-      if (!whole || fin_written_) return state::idle;
+      if (!whole) return state::idle;
       out = {{}, true};
       return state::data;
     }
@@ -97,6 +102,7 @@ class group_writer {
   }
   /// The transport took `n` bytes of the last offer; `fin` if that was offered and all of it was taken.
   void wrote(track_cache& cache, std::size_t n, bool fin) noexcept {
+    has_written_ = has_written_ || n != 0;
     if (head_sent_ < head_size_) {
       const std::size_t left = static_cast<std::size_t>(head_size_ - head_sent_);
       const std::size_t taken = n < left ? n : left;
@@ -122,7 +128,7 @@ class group_writer {
     fin_written_ = fin_written_ || fin;
   }
   [[nodiscard]] slot_handle group() const noexcept { return group_; }
-  [[nodiscard]] bool has_written() const noexcept { return head_sent_ != 0; }
+  [[nodiscard]] bool has_written() const noexcept { return has_written_; }
   [[nodiscard]] stream_code code() const noexcept { return code_; }
 
  private:
@@ -143,6 +149,26 @@ class group_writer {
     head_size_ = static_cast<std::uint8_t>(encode_measured(m, version_, measure(m, version_), to) - head_.data());
   }
 
+  /// One past the last piece of a frame that has a header in the log.
+  [[nodiscard]] std::size_t end_of(const cached_group& g, std::size_t frame) const noexcept {
+    const auto which = static_cast<std::size_t>(layout_);
+    return frame + 1 == g.frames.size() ? g.logs[which].pieces.size() : g.frames[frame + 1].first_piece[which];
+  }
+  /// The frame that the last byte before the cursor belongs to; there is one.
+  [[nodiscard]] std::size_t frame_under_way(const cached_group& g) const noexcept {
+    const std::size_t piece = offset_ != 0 ? piece_ : piece_ - 1;
+    std::size_t low = 0;
+    std::size_t high = g.frames.size();
+    while (high - low > 1) {
+      const std::size_t middle = low + (high - low) / 2;
+      if (g.frames[middle].first_piece[static_cast<std::size_t>(layout_)] <= piece)
+        low = middle;
+      else
+        high = middle;
+    }
+    return low;
+  }
+
   slot_handle group_{};
   std::uint64_t first_frame_ = 0;
   std::optional<std::uint64_t> last_frame_{};
@@ -155,6 +181,7 @@ class group_writer {
   version version_ = lite06;
   frame_layout layout_ = frame_layout::timed;
   bool begun_ = false;
+  bool has_written_ = false;
   bool fin_written_ = false;
 };
 

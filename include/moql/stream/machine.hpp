@@ -83,11 +83,13 @@ template <class Out, class In>
 struct exchange {
   static_assert(detail::is_deterministic(Out::rows) && detail::is_deterministic(In::rows));
   using incoming = typename In::messages::variant;
+  template <class M>
+  static constexpr bool sends = Out::messages::template ordinal<M>() != on_fin;
 
   /// Appends one message to `out`. wrong_state when the table forbids it; nothing is appended on any error.
   template <class M>
   [[nodiscard]] static errc send(machine_state& s, version v, const M& m, vec<std::uint8_t>& out) noexcept {
-    static_assert(Out::messages::template ordinal<M>() != on_fin, "this side never sends such a message");
+    static_assert(sends<M>, "this side never sends such a message");
     const transition* t = find_transition(Out::rows, s.sent, Out::messages::template ordinal<M>(), v);
     if (t == nullptr) return M::in.has(v) ? errc::wrong_state : errc::not_in_version;
     const measured at = measure(m, v);

@@ -130,7 +130,7 @@ template <class M>
     return framing::length;
 }
 
-/// Decodes a body whose bytes are all here: right or wrong, never `need_more`. Strings and lists in `out` borrow `body`.
+/// Decodes a body whose bytes are all here: right or wrong, never `need_more`. Text and lists in `out` borrow `body`.
 template <class M>
 [[nodiscard]] constexpr errc decode_body(byte_view body, version v, M& out) noexcept {
   if (!M::in.has(v)) return errc::not_in_version;

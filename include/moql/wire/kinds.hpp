@@ -104,6 +104,16 @@ struct last_priority_kind : octet_kind {
     return true;
   }
 };
+namespace detail {
+constexpr void put_bytes(writer& w, byte_view v) noexcept {
+  if (std::is_constant_evaluated()) {
+    for (const std::uint8_t b : v) *w.p++ = b;
+  } else if (!v.empty()) {
+    std::memcpy(w.p, v.data(), v.size());
+    w.p += v.size();
+  }
+}
+}  // namespace detail
 /// (i) length, then that many bytes
 struct sized_bytes_kind {
   MOQL_INLINE static constexpr bool get(reader& r, byte_view& v) noexcept {
@@ -119,7 +129,7 @@ struct sized_bytes_kind {
   static constexpr std::size_t size(byte_view v) noexcept { return varint_size(v.size()) + v.size(); }
   static constexpr void put(writer& w, byte_view v) noexcept {
     put_varint(w, v.size());
-    for (const std::uint8_t b : v) *w.p++ = b;
+    detail::put_bytes(w, v);
   }
 };
 /// (b): to the end of the enclosing length or datagram
@@ -131,9 +141,7 @@ struct rest_kind {
   }
   static constexpr bool fits(byte_view) noexcept { return true; }
   static constexpr std::size_t size(byte_view v) noexcept { return v.size(); }
-  static constexpr void put(writer& w, byte_view v) noexcept {
-    for (const std::uint8_t b : v) *w.p++ = b;
-  }
+  static constexpr void put(writer& w, byte_view v) noexcept { detail::put_bytes(w, v); }
 };
 namespace detail {
 constexpr void put_text(writer& w, const text& t) noexcept {

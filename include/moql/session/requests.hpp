@@ -1,0 +1,93 @@
+#pragma once
+/// The peer's requests (SUBSCRIBE, FETCH, TRACK) as the publisher keeps them, and the group streams that answer them.
+
+#include "../delivery/schedule.hpp"
+#include "../stream/group_writer.hpp"
+#include "track_infos.hpp"
+
+namespace moql::detail {
+
+enum class request_kind : std::uint8_t { subscribe, fetch, track };
+
+struct request {
+  explicit request(memory m = {}) noexcept : names(m), handled(m) {}
+
+  request_kind kind{};
+  track_names names;
+  msg::delivery want{};       ///< A FETCH keeps its priority and frame bounds here.
+  std::uint64_t wire_id = 0;  ///< Subscribe ID.
+  std::uint64_t group = 0;    ///< FETCH.
+  slot_handle stream{};
+  bool is_serving = false;
+  bool is_gone = false;
+  bool is_dirty = false;  ///< In the list of requests whose cache changed.
+
+  struct listener : cache_listener {
+    class publishing* home = nullptr;
+    slot_handle self{};
+  } heard;
+  std::uint64_t next_arrival = 0;         ///< Groups of the cache before it have been looked at.
+  std::optional<std::uint64_t> start{};   ///< Resolved.
+  ranges handled;                         ///< Groups that were sent or dropped.
+  bool has_said_ok = false;
+  bool has_said_start = false;
+  bool has_said_end = false;
+  flow_id writing = no_flow;
+  flow_id opening = no_flow;
+  std::uint32_t first_out = no_slot;  ///< Its group streams, and the answer to a FETCH.
+
+  [[nodiscard]] track_cache* cache() const noexcept { return heard.cache; }
+  void recycle() noexcept {
+    names.clear();
+    want = {};
+    stream = {};
+    is_serving = is_gone = is_dirty = false;
+    heard = {};
+    next_arrival = 0;
+    start.reset();
+    handled.clear();
+    has_said_ok = has_said_start = has_said_end = false;
+    writing = opening = no_flow;
+    first_out = no_slot;
+  }
+};
+
+/// One group on its way to one subscriber.
+struct outgoing {
+  explicit outgoing(memory = {}) noexcept {}
+  group_writer cursor{};
+  std::uint32_t owner{no_slot};  ///< The request.
+  std::uint64_t sequence{};
+  slot_handle stream{};  ///< Zero while it waits to be opened.
+  bool is_opening{};     ///< The transport has been asked.
+  std::uint32_t before{no_slot};
+  std::uint32_t after{no_slot};
+  void recycle() noexcept {
+    cursor = {};
+    owner = before = after = no_slot;
+    stream = {};
+    is_opening = false;
+  }
+};
+
+/// The first group a subscription is served, by the rules of its version (draft 06 section 7.9 and what came before).
+/// None while nothing in the cache fits.
+[[nodiscard]] inline std::optional<std::uint64_t> resolve_start(track_cache& cache, version v,
+                                                                const msg::delivery& want) noexcept {
+  if (cache.is_empty()) return {};
+  const bool wants_latest = !has_ranges(v) || (!since(lite06).has(v) && !want.group_start);
+  if (wants_latest) return cache.latest().sequence;
+  const std::uint64_t floor = want.group_start.value_or(0);
+  for (std::size_t i = 0; i < cache.groups_held(); ++i) {
+    const cached_group& g = cache.nth(i);
+    if (g.sequence < floor) continue;
+    if (since(lite06).has(v) && cache.is_expired(g, v, want.max_age_ms)) continue;
+    const bool is_partial = has_frame_bounds(v) && g.sequence == floor && want.frame_start != 0;
+    // what cannot be served from the frame that was named is not served at all.
+    if (is_partial && g.state != group_state::open && g.frames.size() <= want.frame_start) continue;
+    return g.sequence;
+  }
+  return {};
+}
+
+}  // namespace moql::detail
