@@ -43,7 +43,13 @@ struct cached_group {
     size = newest_timestamp = part_missing = 0;
   }
   /// Brings a log up to what has been appended. False when memory ran out.
-  [[nodiscard]] bool catch_up(frame_layout layout) noexcept {
+  [[nodiscard]] MOQL_INLINE bool catch_up(frame_layout layout) noexcept {
+    const wire_log& log = logs[static_cast<std::size_t>(layout)];
+    return (log.frames_done == frames.size() && log.parts_done == parts.size()) || encode_rest(layout);
+  }
+
+ private:
+  MOQL_NOINLINE bool encode_rest(frame_layout layout) noexcept {
     const auto which = static_cast<std::size_t>(layout);
     wire_log& log = logs[which];
     while (true) {

@@ -336,7 +336,7 @@ class engine {
     switch (s.kind) {
       case stream_kind::session: return core.fail(errc::session_stream_ended);
       case stream_kind::setup_in:
-        if (const errc e = open.end_of_setup(s, why); e != errc::ok) return core.fail(e);
+        if (why != errc::ok && open.end_of_setup(s, why) != errc::ok) return core.fail(errc::setup_cut);
         break;
       case stream_kind::announce_ours: discover.ended(s, why, code); break;
       case stream_kind::announce_theirs: announce.ended(s); break;

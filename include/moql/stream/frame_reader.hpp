@@ -45,8 +45,10 @@ class frame_reader {
   template <class Visit>
   [[nodiscard]] step feed(byte_view in, Visit&& visit, errc& why) noexcept {
     cursor c{in.data(), in.data() + in.size()};
-    frame_piece piece;
     while (true) {
+      if (!inside_ && split_.size == 0) take_run(c, visit);
+      if (c.left() == 0 && split_.size == 0) return step::wait;
+      frame_piece piece;
       const step got = take(c, piece, why);
       if (got != step::ready) return got;
       visit(static_cast<const frame_piece&>(piece));
@@ -64,14 +66,74 @@ class frame_reader {
     [[nodiscard]] std::size_t left() const noexcept { return static_cast<std::size_t>(end - p); }
   };
 
+  /// Reads a header's fields where all the bytes that it could have are there.
+  struct unchecked {
+    const std::uint8_t* p;
+    bool timed;
+    MOQL_INLINE bool operator()(const field_name&, wire::zigzag_kind, std::int64_t& v, version_set) noexcept {
+      if (timed) v = wire::unzigzag(varint());
+      return true;
+    }
+    MOQL_INLINE bool operator()(const field_name&, wire::varint_hot_kind, std::uint64_t& v) noexcept {
+      v = varint();
+      return true;
+    }
+    MOQL_INLINE std::uint64_t varint() noexcept {
+      const std::size_t width = wire::varint_width(*p);
+      const std::uint64_t v = wire::detail::varint_value(p, width);
+      p += width;
+      return v;
+    }
+  };
+  /// A run of frames with all state in registers, up to one that does not lie in the input whole. Every fault is left
+  /// to `take`.
+  template <class Visit>
+  MOQL_INLINE void take_run(cursor& c, Visit& visit) noexcept {
+    const std::uint64_t frame_max = frame_max_;
+    const bool timed = has_timestamps(version_);
+    std::uint64_t index = index_;
+    std::uint64_t timestamp = timestamp_;
+    cursor at = c;
+    while (at.left() >= msg::frame::bytes_max) {
+      msg::frame head;
+      unchecked d{at.p, timed};
+      (void)msg::frame::fields(head, d);
+      const std::uint64_t time = timestamp + static_cast<std::uint64_t>(head.timestamp_delta);
+      if (head.size > frame_max || time > wire::varint_max) [[unlikely]]
+        break;
+      timestamp = time;
+      const auto left = static_cast<std::size_t>(at.end - d.p);
+      if (head.size > left) {
+        size_ = head.size;
+        offset_ = left;
+        inside_ = true;
+        at.p = at.end;
+        if (left != 0) visit(frame_piece{index, time, head.size, 0, {d.p, left}});
+        break;
+      }
+      at.p = d.p + head.size;
+      visit(frame_piece{index++, time, head.size, 0, {d.p, static_cast<std::size_t>(head.size)}});
+    }
+    index_ = index;
+    timestamp_ = timestamp;
+    c.p = at.p;
+  }
   MOQL_INLINE step take(cursor& c, frame_piece& out, errc& why) noexcept {
     if (!inside_) {
       if (c.left() >= msg::frame::bytes_max && split_.size == 0) [[likely]] {
         msg::frame head;
-        wire::decoder d{{c.p, c.end, {}}, version_};
-        (void)msg::frame::fields(head, d);  // cannot run out: the bytes are there
-        c.p = d.r.p;
+        unchecked d{c.p, has_timestamps(version_)};
+        (void)msg::frame::fields(head, d);
+        c.p = d.p;
         if (!begin(head)) [[unlikely]] return fail(why);
+        if (head.size <= c.left()) [[likely]] {
+          out = {index_++, timestamp_, head.size, 0, {c.p, static_cast<std::size_t>(head.size)}};
+          c.p += head.size;
+          return step::ready;
+        }
+        size_ = head.size;
+        offset_ = 0;
+        inside_ = true;
       } else {
         const step got = take_split(c, why);
         if (got != step::ready) return got;
@@ -102,9 +164,6 @@ class frame_reader {
       return refuse(errc::frame_too_large);
     }
     timestamp_ = at;
-    size_ = head.size;
-    offset_ = 0;
-    inside_ = true;
     return true;
   }
   bool refuse(errc e) noexcept {
@@ -125,7 +184,11 @@ class frame_reader {
           c.p = d.r.p;
         else
           split_.size = 0;
-        return begin(head) ? step::ready : fail(why);
+        if (!begin(head)) return fail(why);
+        size_ = head.size;
+        offset_ = 0;
+        inside_ = true;
+        return step::ready;
       }
       if (c.left() == 0) return step::wait;
       const std::size_t n = fresh ? c.left() : 1;  // a whole header would have been read: fewer bytes than one has

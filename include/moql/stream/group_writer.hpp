@@ -54,51 +54,19 @@ class group_writer {
       code_ = g->abort_code;
       return state::aborted;
     }
-    if (!g->catch_up(layout_)) return state::failed;
-    const auto which = static_cast<std::size_t>(layout_);
-    const std::span<const chunk> log = g->logs[which].pieces.view();
-    if (!begun_) {
-      if (first_frame_ < g->frames.size()) {
-        if (first_frame_ != 0) restart_delta(g->frames[static_cast<std::size_t>(first_frame_)]);
-        piece_ = g->frames[static_cast<std::size_t>(first_frame_)].first_piece[which] + (first_frame_ != 0 ? 1 : 0);
-        begun_ = true;
-      } else if (g->state == group_state::complete) {
-        if (first_frame_ != 0) return state::short_;
-        begun_ = true;  // a group without frames
-      }
-    }
+    if (!g->catch_up(layout_)) [[unlikely]] return state::failed;
+    if (!begun_ && !begin(*g)) [[unlikely]] return state::short_;
+    const std::span<const chunk> log = g->logs[static_cast<std::size_t>(layout_)].pieces.view();
     std::size_t end = begun_ ? log.size() : piece_;
     bool whole = begun_ && g->state == group_state::complete;
-    if (begun_ && last_frame_ && *last_frame_ < g->frames.size()) {
-      auto last = static_cast<std::size_t>(*last_frame_);
-      end = end_of(*g, last);
-      if (piece_ > end || (piece_ == end && offset_ != 0)) {  // the bound was lowered behind us
-        last = frame_under_way(*g);
-        end = end_of(*g, last);
-      }
-      whole = last + 1 < g->frames.size() || g->part_missing == 0;
-    }
-    const bool head_left = head_sent_ < head_size_;
-    if (!head_left && piece_ >= end) {
-      if (!whole) return state::idle;
-      out = {{}, true};
+    if (last_frame_) bound(*g, end, whole);
+    if (head_sent_ < head_size_ || offset_ != 0) [[unlikely]] {
+      assemble(log, room, end, whole, out);
       return state::data;
     }
-    if (!head_left && offset_ == 0) {
-      const std::size_t n = end - piece_ < offer_pieces ? end - piece_ : offer_pieces;
-      out = {log.subspan(piece_, n), whole && piece_ + n == end};
-      return state::data;
-    }
-    std::size_t n = 0;
-    std::size_t at = piece_;
-    if (head_left) room[n++] = {head_.data() + head_sent_, static_cast<std::size_t>(head_size_ - head_sent_), nullptr};
-    if (offset_ != 0 && at < end) {
-      const chunk& c = log[at++];
-      room[n++] = {c.data + offset_, c.size - offset_, c.owner};
-    }
-    while (n < room.size() && at < end) room[n++] = log[at++];
-    out = {std::span<const chunk>(room).first(n), whole && at == end};
-    return state::data;
+    const std::size_t n = end - piece_ < offer_pieces ? end - piece_ : offer_pieces;
+    out = {log.subspan(piece_, n), whole && piece_ + n == end};
+    return n != 0 || whole ? state::data : state::idle;
   }
   /// The transport took `n` bytes of the last offer; `fin` if that was offered and all of it was taken.
   void wrote(track_cache& cache, std::size_t n, bool fin) noexcept {
@@ -149,6 +117,46 @@ class group_writer {
     head_size_ = static_cast<std::uint8_t>(encode_measured(m, version_, measure(m, version_), to) - head_.data());
   }
 
+  /// Finds the first piece; false when there will never be one that was asked for.
+  MOQL_NOINLINE bool begin(const cached_group& g) noexcept {
+    if (first_frame_ >= g.frames.size()) {
+      if (g.state != group_state::complete) return true;
+      begun_ = first_frame_ == 0;  // a group without frames
+      return begun_;
+    }
+    const cached_frame& f = g.frames[static_cast<std::size_t>(first_frame_)];
+    piece_ = f.first_piece[static_cast<std::size_t>(layout_)];
+    if (first_frame_ != 0) {
+      restart_delta(f);
+      ++piece_;
+    }
+    return begun_ = true;
+  }
+  /// Moves the end back to the last frame that is wanted.
+  MOQL_NOINLINE void bound(const cached_group& g, std::size_t& end, bool& whole) const noexcept {
+    if (!begun_ || *last_frame_ >= g.frames.size()) return;
+    auto last = static_cast<std::size_t>(*last_frame_);
+    end = end_of(g, last);
+    if (piece_ > end || (piece_ == end && offset_ != 0)) {  // the bound was lowered behind us
+      last = frame_under_way(g);
+      end = end_of(g, last);
+    }
+    whole = last + 1 < g.frames.size() || g.part_missing == 0;
+  }
+  /// What is left of our own header, what is left of a piece, and what follows.
+  MOQL_NOINLINE void assemble(std::span<const chunk> log, scratch& room, std::size_t end, bool whole,
+                              offer& out) const noexcept {
+    std::size_t n = 0;
+    std::size_t at = piece_;
+    if (head_sent_ < head_size_)
+      room[n++] = {head_.data() + head_sent_, static_cast<std::size_t>(head_size_ - head_sent_), nullptr};
+    if (offset_ != 0) {
+      const chunk& c = log[at++];
+      room[n++] = {c.data + offset_, c.size - offset_, c.owner};
+    }
+    while (n < room.size() && at < end) room[n++] = log[at++];
+    out = {std::span<const chunk>(room).first(n), whole && at == end};
+  }
   /// One past the last piece of a frame that has a header in the log.
   [[nodiscard]] std::size_t end_of(const cached_group& g, std::size_t frame) const noexcept {
     const auto which = static_cast<std::size_t>(layout_);
