@@ -36,7 +36,8 @@ struct input {
     frames = payload_size <= 64 ? 1000 : payload_size <= 1024 ? 240 : 3;
     for (std::size_t i = 0; i < frames; ++i) {
       std::uint8_t head[msg::frame::bytes_max];
-      const encoded e = encode(msg::frame{.timestamp_delta = i == 0 ? 900'000 : 3000, .size = payload_size}, lite06, head);
+      const encoded e =
+          encode(msg::frame{.timestamp_delta = i == 0 ? 900'000 : 3000, .size = payload_size}, lite06, head);
       bytes.insert(bytes.end(), head, head + e.size);
       bytes.resize(bytes.size() + payload_size, static_cast<std::uint8_t>(i));
     }
@@ -122,11 +123,11 @@ struct fan_out {
       if (f % per_poll != 0) continue;
       for (group_writer& w : cursors) {
         group_writer::offer offer;
-        while (w.look(cache, room, offer) == group_writer::state::data) {
-          const std::size_t n = take(offer);
-          w.wrote(cache, n, offer.fin);
-          total += n;
-        }
+        do {
+          if (w.look(cache, room, offer) != group_writer::state::data) break;
+          total += take(offer);
+          w.wrote_all(offer);
+        } while (offer.more);
       }
     }
     must(total > cursors.size() * frames_per_group * 1200);
@@ -171,11 +172,11 @@ struct relay {
       must(r.feed(c, keep, why) == step::wait);
       for (group_writer& w : cursors) {
         group_writer::offer offer;
-        while (w.look(cache, room, offer) == group_writer::state::data) {
-          const std::size_t n = take(offer);
-          w.wrote(cache, n, offer.fin);
-          total += n;
-        }
+        do {
+          if (w.look(cache, room, offer) != group_writer::state::data) break;
+          total += take(offer);
+          w.wrote_all(offer);
+        } while (offer.more);
       }
     });
     must(cache.end_group() == errc::ok);
@@ -204,23 +205,22 @@ std::vector<operation> operations() {
       const std::string tail = "/" + std::to_string(payload) + "/" + std::to_string(chunk);
       for (const bool feed : {true, false})
         all.push_back({(feed ? "feed" : "next") + tail, probe.frames, probe.bytes.size(), [=] {
-                         return [in = std::make_shared<input>(payload, chunk), feed] { (feed ? feed_pass : next_pass)(*in); };
+                         return [in = std::make_shared<input>(payload, chunk), feed] {
+                           (feed ? feed_pass : next_pass)(*in);
+                         };
                        }});
     }
   }
   for (const std::size_t n : {1, 100, 1000}) {
     for (const std::size_t per_poll : {std::size_t{1}, frames_per_group})
-      all.push_back({"fan_out/" + std::to_string(n) + (per_poll == 1 ? "/each_frame" : "/each_group"), n * frames_per_group,
-                     n * frames_per_group * 1200, [=] {
-                       return [f = std::make_shared<fan_out>(n, per_poll)] { f->pass(); };
-                     }});
-    all.push_back({"relay/" + std::to_string(n), n * 240, n * 240 * 1024, [=] {
-                     return [f = std::make_shared<relay>(n)] { f->pass(); };
-                   }});
+      all.push_back({"fan_out/" + std::to_string(n) + (per_poll == 1 ? "/each_frame" : "/each_group"),
+                     n * frames_per_group, n * frames_per_group * 1200,
+                     [=] { return [f = std::make_shared<fan_out>(n, per_poll)] { f->pass(); }; }});
+    all.push_back({"relay/" + std::to_string(n), n * 240, n * 240 * 1024,
+                   [=] { return [f = std::make_shared<relay>(n)] { f->pass(); }; }});
   }
-  all.push_back({"append", frames_appended, frames_appended * 1200, [] {
-                   return [a = std::make_shared<append>()] { a->pass(); };
-                 }});
+  all.push_back({"append", frames_appended, frames_appended * 1200,
+                 [] { return [a = std::make_shared<append>()] { a->pass(); }; }});
   return all;
 }
 

@@ -1,6 +1,6 @@
-// Property: whatever comes on a Group stream or in a Fetch answer, and however it is fragmented, the same frames and the
-// same verdict come out, by `feed` and by `next`; a fault stays; a group that ends well, written again from a cache, is
-// the same group.
+// Property: whatever comes on a Group stream or in a Fetch answer, and however it is fragmented, the same frames and
+// the same verdict come out, by `feed` and by `next`; a fault stays; a group that ends well, written again from a
+// cache, is the same group.
 //
 // Input: version and kind; a seed for the fragments; the stream behind its type.
 

@@ -50,15 +50,16 @@ TEST_CASE("a frame without payload is one piece that is first and last [seed 2.1
     int pieces = 0;
     errc why{};
     frame_reader r(v, 100);
-    CHECK(r.feed(in,
-                 [&](const frame_piece& p) {
-                   ++pieces;
-                   CHECK(p.is_first());
-                   CHECK(p.is_last());
-                   CHECK(p.timestamp == (v == lite04 ? 0u : 1u));
-                   CHECK(p.payload.empty());
-                 },
-                 why) == step::wait);
+    CHECK(r.feed(
+              in,
+              [&](const frame_piece& p) {
+                ++pieces;
+                CHECK(p.is_first());
+                CHECK(p.is_last());
+                CHECK(p.timestamp == (v == lite04 ? 0u : 1u));
+                CHECK(p.payload.empty());
+              },
+              why) == step::wait);
     CHECK(pieces == 1);
     CHECK(r.index() == 1);
     CHECK(r.is_at_boundary());
@@ -99,10 +100,11 @@ TEST_CASE("R-020 an end inside a frame is a cut, on a boundary it is clean [seed
       put_frame(in, f.id, 40, payload.size(), payload);
       boundaries.push_back(in.size());
     }
-    every_cut([&] { return frame_log(f.id); }, in, [&](std::size_t n, const std::string& log) {
-      const bool boundary = std::find(boundaries.begin(), boundaries.end(), n) != boundaries.end();
-      CHECK_MESSAGE(log.ends_with(boundary ? "end;" : "cut;"), "cut at " << n << ": " << log);
-    });
+    every_cut([&] { return frame_log(f.id); }, in,
+              [&](std::size_t n, const std::string& log) {
+                const bool boundary = std::find(boundaries.begin(), boundaries.end(), n) != boundaries.end();
+                CHECK_MESSAGE(log.ends_with(boundary ? "end;" : "cut;"), "cut at " << n << ": " << log);
+              });
   }
 }
 
@@ -116,7 +118,7 @@ TEST_CASE("a byte behind the last frame begins another one") {
 
 TEST_CASE("R-142 a timestamp that leaves its range is refused, not wrapped [seed 2.1]") {
   for (const version v : {lite05, lite06}) {
-    CHECK(read(v, hex("01 00")) == name_of(errc::bad_timestamp));                            // 0 - 1
+    CHECK(read(v, hex("01 00")) == name_of(errc::bad_timestamp));  // 0 - 1
     CHECK(read(v, hex("02 00 01 00 01 00")) == "[0 1 0:][1 0 0:]" + name_of(errc::bad_timestamp));
     octets in;
     const std::int64_t most = (std::int64_t{1} << 61) - 1;
@@ -171,13 +173,14 @@ TEST_CASE("payload is never copied: every piece lies in the fragment that brough
     for (const octets& part : parts) {
       errc why{};
       bool inside = true;
-      CHECK(r.feed(part,
-                   [&](const frame_piece& p) {
-                     inside = inside && p.payload.data() >= part.data() &&
-                              p.payload.data() + p.payload.size() <= part.data() + part.size();
-                     payload += p.payload.size();
-                   },
-                   why) == step::wait);
+      CHECK(r.feed(
+                part,
+                [&](const frame_piece& p) {
+                  inside = inside && p.payload.data() >= part.data() &&
+                           p.payload.data() + p.payload.size() <= part.data() + part.size();
+                  payload += p.payload.size();
+                },
+                why) == step::wait);
       CHECK(inside);
     }
     CHECK(payload == 200);
@@ -212,10 +215,12 @@ TEST_CASE("random frames in random fragments come out as they went in") {
     std::uint64_t time = 0;
     for (std::size_t i = 0, n = rng() % 12; i < n; ++i) {
       const std::string payload(rng() % 3 == 0 ? 0 : rng() % 90, static_cast<char>('a' + i));
-      const auto delta = static_cast<std::int64_t>(rng() % 100'000) - static_cast<std::int64_t>(time < 50'000 ? 0 : 50'000);
+      const auto delta =
+          static_cast<std::int64_t>(rng() % 100'000) - static_cast<std::int64_t>(time < 50'000 ? 0 : 50'000);
       put_frame(in, v, delta, payload.size(), payload);
       if (has_timestamps(v)) time += static_cast<std::uint64_t>(delta);
-      expected += '[' + std::to_string(i) + ' ' + std::to_string(time) + ' ' + std::to_string(payload.size()) + ':' + payload + ']';
+      expected += '[' + std::to_string(i) + ' ' + std::to_string(time) + ' ' + std::to_string(payload.size()) + ':' +
+                  payload + ']';
     }
     std::vector<std::size_t> cuts;
     for (std::size_t i = 0, n = rng() % 20; i < n; ++i) cuts.push_back(in.empty() ? 0 : rng() % in.size());

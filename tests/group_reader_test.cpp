@@ -60,7 +60,7 @@ TEST_CASE("R-018 a byte too many inside GROUP is an error [seed 9.1]") {
     CHECK(read(v, hex("11 ffffffffffffffff ffffffffffffffff 00")) == name_of(errc::trailing));
   }
   CHECK(read(lite06, hex("04 01 08 00 00")) == name_of(errc::trailing));
-  CHECK(read(lite06, hex("18 01 08 00") ) == "cut;");
+  CHECK(read(lite06, hex("18 01 08 00")) == "cut;");
   // No GROUP is longer than three integers of eight bytes: such a length need not be awaited.
   CHECK(read(lite06, hex("19 01 08 00")) == name_of(errc::trailing));
   CHECK(read(lite01, hex("ffffffffffffffff")) == name_of(errc::trailing));
@@ -84,15 +84,17 @@ TEST_CASE("R-020 R-133 a Group stream that ends inside GROUP or inside a frame i
       boundaries.push_back(in.size());
     }
     if (has_frame_bounds(f.id)) in[0] = 4;
-    every_cut([&] { return group_log(f.id); }, in, [&](std::size_t n, const std::string& log) {
-      const bool boundary = std::find(boundaries.begin(), boundaries.end(), n) != boundaries.end();
-      CHECK_MESSAGE(log.ends_with(boundary ? "end;" : "cut;"), "cut at " << n << ": " << log);
-    });
+    every_cut([&] { return group_log(f.id); }, in,
+              [&](std::size_t n, const std::string& log) {
+                const bool boundary = std::find(boundaries.begin(), boundaries.end(), n) != boundaries.end();
+                CHECK_MESSAGE(log.ends_with(boundary ? "end;" : "cut;"), "cut at " << n << ": " << log);
+              });
   }
 }
 
 TEST_CASE("limit: a frame too large for the reader faults the group, whatever came before it [seed 10.1]") {
-  CHECK(read(lite06, hex("03 05 0a 00 00 02 6869 00 4065"), 100) == "{5 10 0}[0 0 2:hi]" + name_of(errc::frame_too_large));
+  CHECK(read(lite06, hex("03 05 0a 00 00 02 6869 00 4065"), 100) ==
+        "{5 10 0}[0 0 2:hi]" + name_of(errc::frame_too_large));
   CHECK(read(lite03, hex("02 05 0a 4065"), 100) == "{5 10 0}" + name_of(errc::frame_too_large));
 }
 

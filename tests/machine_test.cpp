@@ -207,7 +207,7 @@ TEST_CASE("receiving: the table's rows are taken, everything else is the half's 
               Half::messages::any([&]<class E>(std::uint8_t k) {
                 if (find_transition(Half::rows, s, k, v) == nullptr) return false;
                 const decoded<E> d = decode<E>(whole, v);
-                CHECK(step_taken == (d.why == errc::ok           ? step::ready
+                CHECK(step_taken == (d.why == errc::ok          ? step::ready
                                      : d.why == errc::need_more ? step::wait
                                                                 : step::fault));
                 if (step_taken == step::fault) CHECK(why == d.why);
@@ -257,11 +257,12 @@ TEST_CASE("every conversation of up to four messages is heard as it was said, ho
         const bool may_end = sender::send_fin(state, v) == errc::ok;
         CHECK(hear<receiver>(v, in, may_end) == said + (may_end ? "end;" : ""));
         if (!may_end) continue;
-        every_cut([&] { return machine_log<receiver>(v); }, in, [&](std::size_t, const std::string& log) {
-          const bool ends = log.ends_with("end;") || log.ends_with(name_of(errc::stream_cut)) ||
-                            log.ends_with(name_of(errc::setup_cut));
-          CHECK_MESSAGE(ends, log);
-        });
+        every_cut([&] { return machine_log<receiver>(v); }, in,
+                  [&](std::size_t, const std::string& log) {
+                    const bool ends = log.ends_with("end;") || log.ends_with(name_of(errc::stream_cut)) ||
+                                      log.ends_with(name_of(errc::setup_cut));
+                    CHECK_MESSAGE(ends, log);
+                  });
       }
     }
   });
@@ -273,12 +274,13 @@ TEST_CASE("R-020 a message that is cut by the end of its stream is an error on e
   octets in = bytes_of(some_subscribe, lite06);
   append(in, msg::subscribe_update{.want = {.priority = 9, .max_age_ms = 500}}, lite06);
   const std::size_t first = encoded_size(some_subscribe, lite06);
-  every_cut([&] { return machine_log<subscribe_answerer>(lite06); }, in, [&](std::size_t n, const std::string& log) {
-    if (n == first)
-      CHECK(log.ends_with(";end;"));
-    else
-      CHECK(log.ends_with(name_of(errc::stream_cut)));
-  });
+  every_cut([&] { return machine_log<subscribe_answerer>(lite06); }, in,
+            [&](std::size_t n, const std::string& log) {
+              if (n == first)
+                CHECK(log.ends_with(";end;"));
+              else
+                CHECK(log.ends_with(name_of(errc::stream_cut)));
+            });
 }
 
 TEST_CASE("R-018 a byte too many inside a message is an error, a byte too few as well") {

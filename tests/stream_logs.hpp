@@ -29,7 +29,8 @@ class frame_log {
   explicit frame_log(frame_reader r) : reader_(r) {}
   void feed(byte_view in, std::string& log) {
     errc why{};
-    const step got = reader_.feed(in, [&](const frame_piece& p) { print(p, log); }, why);
+    const step got = reader_.feed(
+        in, [&](const frame_piece& p) { print(p, log); }, why);
     promise(got != step::ready && (got == step::fault || fault_ == errc::ok), "a fault went away");
     if (got == step::fault) fail(why, log);
   }
@@ -98,7 +99,8 @@ class group_log {
              std::to_string(g.frame_start) + '}';
     }
     errc why{};
-    const step got = reader_.frames().feed(in, [&](const frame_piece& p) { frames_.print(p, log); }, why);
+    const step got = reader_.frames().feed(
+        in, [&](const frame_piece& p) { frames_.print(p, log); }, why);
     if (got == step::fault) frames_.fail(why, log);
   }
   void fin(std::string& log) {

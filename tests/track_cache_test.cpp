@@ -533,8 +533,10 @@ TEST_CASE("memory that fails at any moment is reported, loses nothing that was a
         const std::string text = "frame " + std::to_string(i);
         if (i % 4 == 0) {
           if (!fine(c.begin_frame(sequence, i, text.size()))) continue;
-          while (!fine(c.append_part(sequence, bytes::copy(text.substr(0, 3))))) {}
-          while (!fine(c.append_part(sequence, bytes::copy(text.substr(3))))) {}
+          while (!fine(c.append_part(sequence, bytes::copy(text.substr(0, 3))))) {
+          }
+          while (!fine(c.append_part(sequence, bytes::copy(text.substr(3))))) {
+          }
         } else if (!fine(c.append(sequence, i, bytes::copy(text)))) {
           continue;
         }

@@ -7,7 +7,8 @@
 namespace moql {
 
 /// How a group is delivered where the version has datagrams. Where it has none, every group goes by stream; where the
-/// version has them but the connection does not, a datagram is dropped: there is no falling back (draft 06 section 8.2).
+/// version has them but the connection does not, a datagram is dropped: there is no falling back (draft 06
+/// section 8.2).
 enum class sent_by : std::uint8_t { stream, datagram, both };
 
 enum class group_state : std::uint8_t { open, complete, aborted };

@@ -1,5 +1,6 @@
 #pragma once
-/// A track, written once and read by any number of subscriptions through cursors. Draft 06 sections 3.3 to 3.5 and 7.12.
+/// A track, written once and read by any number of subscriptions through cursors. Draft 06 sections 3.3 to 3.5
+/// and 7.12.
 ///
 /// The publisher appends; nothing is copied, nothing is queued per subscriber. Groups that are not the latest are kept
 /// up to Publisher Max Age, a byte budget and a count; a cursor whose group was evicted learns it when it looks.
@@ -55,8 +56,8 @@ class track_cache {
   [[nodiscard]] errc begin_group(instant now, sent_by how = sent_by::stream) noexcept {
     return begin_group(next_sequence(), now, how);
   }
-  /// Starts group `sequence`, which must be new. A group newer than the latest closes the latest (draft 06 section 3.3);
-  /// an older one, as a relay may receive, stays open beside it.
+  /// Starts group `sequence`, which must be new. A group newer than the latest closes the latest (draft 06
+  /// section 3.3); an older one, as a relay may receive, stays open beside it.
   [[nodiscard]] errc begin_group(std::uint64_t sequence, instant now, sent_by how = sent_by::stream) noexcept {
     if (finished_) return errc::wrong_state;
     if (sequence > wire::varint_max || by_sequence_.find(sequence) != slot_index::none || was_dropped(sequence))
@@ -143,8 +144,8 @@ class track_cache {
     }
     return end_group();
   }
-  /// Groups that will never exist: readers report them as dropped (SUBSCRIBE_DROP). limit_reached when the drops make up
-  /// too many separate ranges.
+  /// Groups that will never exist: readers report them as dropped (SUBSCRIBE_DROP). limit_reached when the drops make
+  /// up too many separate ranges.
   [[nodiscard]] errc drop_groups(std::uint64_t first, std::uint64_t last) noexcept {
     if (first > last || last > wire::varint_max) return errc::bad_argument;
     for (const std::uint32_t i : order_)
@@ -301,8 +302,8 @@ class track_cache {
     return true;
   }
   void evict_aged() noexcept {
-    const std::int64_t budget = options_.max_age_ms > INT64_MAX / 1000 ? INT64_MAX
-                                                                       : static_cast<std::int64_t>(options_.max_age_ms) * 1000;
+    const std::int64_t budget =
+        options_.max_age_ms > INT64_MAX / 1000 ? INT64_MAX : static_cast<std::int64_t>(options_.max_age_ms) * 1000;
     for (std::size_t i = 0; i + 1 < order_.size();) {
       const cached_group& oldest = groups_[order_[i]];
       if (order_.size() <= options_.groups_max && (latest().arrival - oldest.arrival).us <= budget) return;

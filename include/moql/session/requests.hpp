@@ -20,10 +20,11 @@ struct request {
   slot_handle stream{};
   bool is_serving = false;
   bool is_gone = false;
+  bool was_told = false;  ///< The application has heard of it.
   bool is_dirty = false;  ///< In the list of requests whose cache changed.
 
   struct listener : cache_listener {
-    class publishing* home = nullptr;
+    class request_book* home = nullptr;
     slot_handle self{};
   } heard;
   std::uint64_t next_arrival = 0;         ///< Groups of the cache before it have been looked at.
@@ -41,7 +42,7 @@ struct request {
     names.clear();
     want = {};
     stream = {};
-    is_serving = is_gone = is_dirty = false;
+    is_serving = is_gone = was_told = is_dirty = false;
     heard = {};
     next_arrival = 0;
     start.reset();

@@ -1,6 +1,6 @@
 #pragma once
-/// FRAMEs out of a byte stream (draft 06 section 7.20): Group streams and Fetch answers. Payload leaves as slices of the
-/// input, the first part before the last has come; only header bytes split by a fragment's end are ever copied.
+/// FRAMEs out of a byte stream (draft 06 section 7.20): Group streams and Fetch answers. Payload leaves as slices of
+/// the input, the first part before the last has come; only header bytes split by a fragment's end are ever copied.
 
 #include <array>
 
@@ -125,7 +125,8 @@ class frame_reader {
         unchecked d{c.p, has_timestamps(version_)};
         (void)msg::frame::fields(head, d);
         c.p = d.p;
-        if (!begin(head)) [[unlikely]] return fail(why);
+        if (!begin(head)) [[unlikely]]
+          return fail(why);
         if (head.size <= c.left()) [[likely]] {
           out = {index_++, timestamp_, head.size, 0, {c.p, static_cast<std::size_t>(head.size)}};
           c.p += head.size;

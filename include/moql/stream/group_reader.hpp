@@ -1,6 +1,6 @@
 #pragma once
-/// A Group stream as its subscriber reads it (draft 06 section 6.3.2): GROUP, then frames. The stream's type comes first
-/// and is read by whoever tells the kinds apart.
+/// A Group stream as its subscriber reads it (draft 06 section 6.3.2): GROUP, then frames. The stream's type comes
+/// first and is read by whoever tells the kinds apart.
 
 #include "frame_reader.hpp"
 

@@ -17,10 +17,13 @@ class group_writer {
     short_,   ///< The group ended before the first frame that was asked for.
     failed,   ///< Memory ran out.
   };
-  /// Pieces to write now, in order; valid until the cache changes or `wrote` is called. `fin`: nothing follows them.
+  /// Pieces to write now, in order; valid until the cache changes or `wrote` is called. `fin`: nothing follows them,
+  /// ever. `more`: others are there already; without it, and once these are written, a look is in vain until the cache
+  /// changes.
   struct offer {
     std::span<const chunk> pieces{};
     bool fin{};
+    bool more{};
   };
   /// Where an offer is put together when it cannot point straight into the cache.
   static constexpr std::size_t scratch_pieces = 8;
@@ -44,56 +47,50 @@ class group_writer {
     start(group, v, first_frame, last_frame);
   }
   /// May come at any time. A frame that is under way is finished, whatever the new bound; after the FIN it is too late.
-  void set_last_frame(std::optional<std::uint64_t> last) noexcept { last_frame_ = last; }
+  void set_last_frame(std::optional<std::uint64_t> last) noexcept {
+    last_frame_ = last;
+    settle();
+  }
 
   [[nodiscard]] state look(track_cache& cache, scratch& room, offer& out) noexcept {
-    if (fin_written_) return state::idle;
+    if (!plain_) [[unlikely]]
+      return look_closely(cache, room, out);
     cached_group* g = cache.group(group_);
-    if (g == nullptr) return state::evicted;
-    if (g->state == group_state::aborted) {
-      code_ = g->abort_code;
-      return state::aborted;
-    }
-    if (!g->catch_up(layout_)) [[unlikely]] return state::failed;
-    if (!begun_ && !begin(*g)) [[unlikely]] return state::short_;
+    if (g == nullptr || g->state == group_state::aborted || !g->catch_up(layout_)) [[unlikely]]
+      return look_closely(cache, room, out);
     const std::span<const chunk> log = g->logs[static_cast<std::size_t>(layout_)].pieces.view();
-    std::size_t end = begun_ ? log.size() : piece_;
-    bool whole = begun_ && g->state == group_state::complete;
-    if (last_frame_) bound(*g, end, whole);
-    if (head_sent_ < head_size_ || offset_ != 0) [[unlikely]] {
-      assemble(log, room, end, whole, out);
-      return state::data;
-    }
-    const std::size_t n = end - piece_ < offer_pieces ? end - piece_ : offer_pieces;
-    out = {log.subspan(piece_, n), whole && piece_ + n == end};
-    return n != 0 || whole ? state::data : state::idle;
+    return show(log, log.size(), g->state == group_state::complete, out);
   }
   /// The transport took `n` bytes of the last offer; `fin` if that was offered and all of it was taken.
   void wrote(track_cache& cache, std::size_t n, bool fin) noexcept {
     has_written_ = has_written_ || n != 0;
+    fin_written_ = fin_written_ || fin;
     if (head_sent_ < head_size_) {
       const std::size_t left = static_cast<std::size_t>(head_size_ - head_sent_);
       const std::size_t taken = n < left ? n : left;
       head_sent_ = static_cast<std::uint8_t>(head_sent_ + taken);
       n -= taken;
     }
-    if (cached_group* g = cache.group(group_)) {
-      const auto& log = g->logs[static_cast<std::size_t>(layout_)].pieces;
-      while (n != 0) {
-        const std::size_t left = log[piece_].size - offset_;
-        if (n < left) {
-          offset_ += n;
-          n = 0;
-        } else {
-          n -= left;
-          offset_ = 0;
-          ++piece_;
-        }
-      }
-      // Pieces without bytes (none today, but a cache may hold them) must not be offered for ever.
-      while (offset_ == 0 && begun_ && head_sent_ == head_size_ && piece_ < log.size() && log[piece_].size == 0) ++piece_;
+    if (cached_group* g = n != 0 ? cache.group(group_) : nullptr) {
+      const chunk* at = g->logs[static_cast<std::size_t>(layout_)].pieces.data() + piece_;
+      const chunk* const from = at;
+      n += offset_;
+      for (; n != 0 && n >= at->size; ++at) n -= at->size;
+      offset_ = n;
+      piece_ += static_cast<std::size_t>(at - from);
     }
-    fin_written_ = fin_written_ || fin;
+    settle();
+  }
+  /// The transport took all of the last offer, its FIN too if there was one. Like `wrote`, without counting pieces.
+  void wrote_all(const offer& o) noexcept {
+    has_written_ = has_written_ || !o.pieces.empty();
+    piece_ += offered_;
+    if (plain_ && !o.fin) [[likely]]
+      return;
+    fin_written_ = fin_written_ || o.fin;
+    head_sent_ = head_size_;
+    offset_ = 0;
+    settle();
   }
   [[nodiscard]] slot_handle group() const noexcept { return group_; }
   [[nodiscard]] bool has_written() const noexcept { return has_written_; }
@@ -117,8 +114,38 @@ class group_writer {
     head_size_ = static_cast<std::uint8_t>(encode_measured(m, version_, measure(m, version_), to) - head_.data());
   }
 
+  /// Whether the shortest way is open: nothing of our own to send, no piece begun, no bound.
+  void settle() noexcept {
+    plain_ = begun_ && !fin_written_ && head_sent_ == head_size_ && offset_ == 0 && !last_frame_;
+  }
+  MOQL_INLINE state show(std::span<const chunk> log, std::size_t end, bool whole, offer& out) noexcept {
+    const std::size_t left = end - piece_;
+    const std::size_t n = left < offer_pieces ? left : offer_pieces;
+    offered_ = static_cast<std::uint8_t>(n);
+    out = {log.subspan(piece_, n), whole && n == left, n != left};
+    return n != 0 || whole ? state::data : state::idle;
+  }
+  MOQL_NOINLINE state look_closely(track_cache& cache, scratch& room, offer& out) noexcept {
+    if (fin_written_) return state::idle;
+    cached_group* g = cache.group(group_);
+    if (g == nullptr) return state::evicted;
+    if (g->state == group_state::aborted) {
+      code_ = g->abort_code;
+      return state::aborted;
+    }
+    if (!g->catch_up(layout_)) return state::failed;
+    if (!begun_ && !begin(*g)) return state::short_;
+    const std::span<const chunk> log = g->logs[static_cast<std::size_t>(layout_)].pieces.view();
+    std::size_t end = begun_ ? log.size() : piece_;
+    bool whole = begun_ && g->state == group_state::complete;
+    if (begun_ && last_frame_ && *last_frame_ < g->frames.size()) bound(*g, end, whole);
+    settle();
+    if (head_sent_ == head_size_ && offset_ == 0) return show(log, end, whole, out);
+    assemble(log, room, end, whole, out);
+    return state::data;
+  }
   /// Finds the first piece; false when there will never be one that was asked for.
-  MOQL_NOINLINE bool begin(const cached_group& g) noexcept {
+  [[nodiscard]] bool begin(const cached_group& g) noexcept {
     if (first_frame_ >= g.frames.size()) {
       if (g.state != group_state::complete) return true;
       begun_ = first_frame_ == 0;  // a group without frames
@@ -133,8 +160,7 @@ class group_writer {
     return begun_ = true;
   }
   /// Moves the end back to the last frame that is wanted.
-  MOQL_NOINLINE void bound(const cached_group& g, std::size_t& end, bool& whole) const noexcept {
-    if (!begun_ || *last_frame_ >= g.frames.size()) return;
+  void bound(const cached_group& g, std::size_t& end, bool& whole) const noexcept {
     auto last = static_cast<std::size_t>(*last_frame_);
     end = end_of(g, last);
     if (piece_ > end || (piece_ == end && offset_ != 0)) {  // the bound was lowered behind us
@@ -144,8 +170,7 @@ class group_writer {
     whole = last + 1 < g.frames.size() || g.part_missing == 0;
   }
   /// What is left of our own header, what is left of a piece, and what follows.
-  MOQL_NOINLINE void assemble(std::span<const chunk> log, scratch& room, std::size_t end, bool whole,
-                              offer& out) const noexcept {
+  void assemble(std::span<const chunk> log, scratch& room, std::size_t end, bool whole, offer& out) noexcept {
     std::size_t n = 0;
     std::size_t at = piece_;
     if (head_sent_ < head_size_)
@@ -155,7 +180,8 @@ class group_writer {
       room[n++] = {c.data + offset_, c.size - offset_, c.owner};
     }
     while (n < room.size() && at < end) room[n++] = log[at++];
-    out = {std::span<const chunk>(room).first(n), whole && at == end};
+    offered_ = static_cast<std::uint8_t>(at - piece_);
+    out = {std::span<const chunk>(room).first(n), whole && at == end, at != end};
   }
   /// One past the last piece of a frame that has a header in the log.
   [[nodiscard]] std::size_t end_of(const cached_group& g, std::size_t frame) const noexcept {
@@ -188,6 +214,8 @@ class group_writer {
   std::uint8_t head_sent_ = 0;
   version version_ = lite06;
   frame_layout layout_ = frame_layout::timed;
+  std::uint8_t offered_ = 0;  ///< Pieces of the log in the last offer.
+  bool plain_ = false;
   bool begun_ = false;
   bool has_written_ = false;
   bool fin_written_ = false;

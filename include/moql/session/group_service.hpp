@@ -1,0 +1,242 @@
+#pragma once
+/// Groups on their way out: which of a cache's groups a subscription gets, which stream is opened and which written
+/// next. Draft 06 sections 6.1 to 6.4.
+
+#include "request_book.hpp"
+
+namespace moql::detail {
+
+class group_service : public request_book {
+ public:
+  using request_book::request_book;
+
+  /// Brings every subscription whose cache changed up to date. Cost: what changed.
+  void catch_up() noexcept {
+    while (!dirty_.empty() && !c_.is_over()) {
+      const slot_handle h = dirty_.pop();
+      request* r = requests_.find(h);
+      if (r == nullptr) continue;
+      r->is_dirty = false;
+      if (r->is_gone) continue;
+      if (r->cache() == nullptr) {
+        close(h, *r, stream_code::internal_error);
+        tell_closed(h, errc::stale_handle, 0);
+        continue;
+      }
+      r->cache()->rearm(r->heard);
+      if (r->kind == request_kind::fetch)
+        ready(r->first_out);
+      else
+        serve_groups(h, *r);
+    }
+  }
+  /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
+  [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
+    while (!opening_.empty()) {
+      const schedule::pick p = opening_.best();
+      outgoing& o = outs_[p.item];
+      group_writer::offer offer;
+      const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer);
+      if (state == group_writer::state::evicted || state == group_writer::state::aborted ||
+          state == group_writer::state::short_ || state == group_writer::state::failed) {
+        lose(p.item, state);
+        continue;
+      }
+      if (!writing_.empty() && writing_.best().rank > p.rank) return {};
+      opening_.unready(p.flow, p.sequence, p.item);
+      o.is_opening = true;
+      return outs_.handle_of(p.item);
+    }
+    return {};
+  }
+  void opened(slot_handle out, stream_id id) noexcept {
+    outgoing* o = outs_.find(out);
+    if (o == nullptr) return c_.act(reset_stream{id, static_cast<std::uint64_t>(stream_code::cancelled)});
+    stream_record* s = c_.adopt(id, true, false);
+    if (s == nullptr) return c_.fail(errc::out_of_memory);
+    s->kind = stream_kind::group_out;
+    s->owner = out.index;
+    s->sequence = o->sequence;
+    o->stream = s->self;
+    o->is_opening = false;
+    c_.act(set_priority{id, order_of(requests_[o->owner], o->sequence)});
+    ready(out.index);
+  }
+  void open_blocked(slot_handle out) noexcept {
+    outgoing* o = outs_.find(out);
+    if (o == nullptr) return;
+    o->is_opening = false;
+    ready(out.index);
+  }
+  /// The best group stream that has something to write. Valid until `wrote`.
+  [[nodiscard]] bool next_write(write_request& w) noexcept {
+    while (!writing_.empty()) {
+      const schedule::pick p = writing_.best();
+      outgoing& o = outs_[p.item];
+      group_writer::offer offer;
+      const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer);
+      if (state == group_writer::state::data) {
+        w = {c_.streams.find(o.stream)->id, offer.pieces, offer.fin};
+        return true;
+      }
+      writing_.unready(p.flow, p.sequence, p.item);
+      if (state != group_writer::state::idle) lose(p.item, state);
+    }
+    return false;
+  }
+  void wrote(stream_record& s, std::size_t accepted, bool everything, bool fin, bool closed) noexcept {
+    const std::uint32_t item = s.kind == stream_kind::group_out ? s.owner : requests_[s.owner].first_out;
+    if (item == no_slot) return;
+    outgoing& o = outs_[item];
+    request& r = requests_[o.owner];
+    if (closed) return s.kind == stream_kind::group_out ? remove_out(item) : stopped(s, 0);
+    if (r.cache() == nullptr) return;
+    o.cursor.wrote(*r.cache(), accepted, fin && everything);
+    writing_.served(r.writing);
+    if (!everything) {
+      s.is_blocked = true;
+      writing_.unready(r.writing, o.sequence, item);
+      return;
+    }
+    if (!fin) return;
+    s.fin_wanted = s.fin_written = true;
+    (void)s.ends.apply(lifetime::input::local_fin);
+    const slot_handle h = requests_.handle_of(o.owner);
+    const bool is_fetch = r.kind == request_kind::fetch;
+    release_out(item);
+    if (is_fetch) {
+      close(h, r, {});
+      tell_closed(h, errc::ok, 0);
+    } else {
+      c_.settle(s);
+      check_end(h, r);
+    }
+  }
+  void writable(stream_record& s) noexcept {
+    const std::uint32_t item = s.owner == no_slot                       ? no_slot
+                               : s.kind == stream_kind::group_out ? s.owner
+                                                                  : requests_[s.owner].first_out;
+    if (item != no_slot) ready(item);
+  }
+  /// After the peer's GOAWAY nothing new is opened: what has no stream yet is dropped.
+  void stop_opening() noexcept {
+    while (!opening_.empty()) lose(opening_.best().item, group_writer::state::evicted);
+  }
+
+  /// The peer wants nothing more on a stream of ours.
+  void stopped(stream_record& s, std::uint64_t code) noexcept {
+    if (s.kind == stream_kind::group_out) {
+      if (s.owner != no_slot) remove_out(s.owner);
+      return;
+    }
+    const slot_handle h = requests_.handle_of(s.owner);
+    close(h, requests_[s.owner], stream_code::cancelled);
+    tell_closed(h, errc::reset_by_peer, code);
+  }
+
+ private:
+  void serve_groups(slot_handle h, request& r) noexcept {
+    track_cache& cache = *r.cache();
+    stream_record* s = c_.streams.find(r.stream);
+    if (s == nullptr) return;
+    if (!r.start) r.start = resolve_start(cache, c_.ver, r.want);
+    if (r.start && !r.has_said_start) say_start(r, *s);
+    std::optional<interval> lost;
+    if (r.start) {
+      for (; r.next_arrival < cache.arrivals_end(); ++r.next_arrival)
+        if (cached_group* g = r.next_arrival < cache.arrivals_begin() ? nullptr : cache.arrival(r.next_arrival))
+          if (!consider(r, *s, cache, *g, lost)) break;
+      for (const interval& gone : cache.dropped().view()) {
+        if (gone.last < *r.start) continue;
+        const std::uint64_t last = is_past_end(r, gone.last) ? *r.want.group_end : gone.last;
+        r.handled.for_each_gap(gone.first < *r.start ? *r.start : gone.first, last,
+                               [&](std::uint64_t a, std::uint64_t b) { drop(r, *s, a, b, lost); });
+      }
+      for (std::uint32_t i = r.first_out; i != no_slot;) {
+        const std::uint32_t next = outs_[i].after;
+        refresh(r, *s, cache, i, lost);
+        i = next;
+      }
+    }
+    flush_drops(*s, lost);
+    check_end(h, r);
+  }
+  /// A group that has not been looked at: send it, drop it, or leave it for a later end. False: not yet, and nothing
+  /// behind it either.
+  [[nodiscard]] bool consider(request& r, stream_record& s, track_cache& cache, cached_group& g,
+                              std::optional<interval>& lost) noexcept {
+    if (g.sequence < *r.start || is_past_end(r, g.sequence) || r.handled.has(g.sequence)) return true;
+    const bool is_shut = c_.is_going_away && !c_.settings.groups_after_goaway;
+    if (is_shut || cache.is_expired(g, c_.ver, r.want.max_age_ms)) {
+      drop(r, s, g.sequence, g.sequence, lost);
+      return true;
+    }
+    if (g.how != sent_by::stream && has_datagrams(c_.ver)) {
+      if (g.state == group_state::open) return false;  // its one frame is about to come
+      send_datagram(r, g);
+      if (g.how == sent_by::datagram) {
+        if (!r.handled.add(g.sequence, g.sequence)) c_.fail(errc::out_of_memory);
+        return true;
+      }
+    }
+    slot_handle h;
+    outgoing* o = outs_.take(h);
+    if (o == nullptr || !r.handled.add(g.sequence, g.sequence)) {
+      c_.fail(errc::out_of_memory);
+      return false;
+    }
+    const bool is_partial = has_frame_bounds(c_.ver) && r.want.group_start && g.sequence == *r.want.group_start;
+    o->owner = s.owner;
+    o->sequence = g.sequence;
+    o->cursor.start_group(cache.handle_of(g.sequence), c_.ver, r.wire_id, g.sequence,
+                          is_partial ? r.want.frame_start : 0, last_frame(r, g.sequence));
+    o->after = r.first_out;
+    if (o->after != no_slot) outs_[o->after].before = h.index;
+    r.first_out = h.index;
+    return true;
+  }
+  /// Something of the cache changed: the group may be too old by now, or there is more of it.
+  void refresh(request& r, stream_record& s, track_cache& cache, std::uint32_t i, std::optional<interval>& lost) noexcept {
+    outgoing& o = outs_[i];
+    const cached_group* g = cache.group(o.cursor.group());
+    if (g != nullptr && cache.is_expired(*g, c_.ver, r.want.max_age_ms)) {
+      const std::uint64_t sequence = o.sequence;
+      abandon(i, since(lite06).has(c_.ver) ? stream_code::delivery_timeout : stream_code::old);
+      drop(r, s, sequence, sequence, lost);
+      return;
+    }
+    ready(i);
+  }
+  /// A group that cannot be sent to its end: its stream is reset and the subscriber told.
+  void lose(std::uint32_t i, group_writer::state why) noexcept {
+    outgoing& o = outs_[i];
+    const std::uint32_t owner = o.owner;
+    request& r = requests_[owner];
+    const slot_handle h = requests_.handle_of(owner);
+    const std::uint64_t sequence = o.sequence;
+    stream_code code = stream_code::internal_error;
+    if (why == group_writer::state::evicted) code = r.cache()->why_missing(sequence);
+    if (why == group_writer::state::aborted) code = o.cursor.code();
+    if (why == group_writer::state::short_) code = stream_code::not_found;
+    if (r.kind == request_kind::fetch) {
+      close(h, r, code);
+      return tell_closed(h, errc::refused_by_peer, static_cast<std::uint64_t>(code));
+    }
+    abandon(i, code);
+    if (stream_record* s = c_.streams.find(r.stream)) {
+      std::optional<interval> lost;
+      drop(r, *s, sequence, sequence, lost);
+      flush_drops(*s, lost);
+      check_end(h, r);
+    }
+  }
+  void send_datagram(const request& r, const cached_group& g) noexcept {
+    if (!carries_datagrams(c_.settings.over) || g.frames.size() != 1) return;
+    const byte_view payload = g.parts.empty() ? byte_view{} : g.parts[0].view();
+    c_.datagrams.add({r.wire_id, g.sequence, g.frames[0].timestamp, payload}, c_.ver);
+  }
+
+  group_writer::scratch scratch_{};
+};
+
+}  // namespace moql::detail

@@ -1,0 +1,204 @@
+#pragma once
+/// The book of the peer's requests: what each is owed, what has been said to it, and how it ends. Draft 06 section 5.1.2.
+
+#include "requests.hpp"
+
+namespace moql::detail {
+
+class request_book {
+ public:
+  explicit request_book(core& c) noexcept
+      : c_(c), requests_(c.mem), outs_(c.mem), writing_(c.mem), opening_(c.mem), dirty_(c.mem) {}
+  request_book(const request_book&) = delete;
+  request_book& operator=(const request_book&) = delete;
+  ~request_book() {
+    requests_.for_each([](slot_handle, request& r) {
+      if (r.cache() != nullptr) r.cache()->detach(r.heard);
+    });
+  }
+
+  /// Whether the application should still hear this: not of a request that is gone, nor of the end of one it never
+  /// heard of.
+  [[nodiscard]] bool prepare(const queued_event& q) noexcept {
+    request* r = requests_.find(q.slot);
+    if (r == nullptr) return false;
+    if (std::holds_alternative<request_closed>(*q.what)) return r->was_told;
+    if (r->is_gone) return false;
+    r->was_told = true;
+    return true;
+  }
+  void free(const queued_event& q) noexcept {
+    request* r = requests_.find(q.slot);
+    --(r->kind == request_kind::subscribe ? subscriptions_ : others_);
+    requests_.give(q.slot);
+  }
+
+ protected:
+  [[nodiscard]] request* live(request_id id) noexcept {
+    request* r = requests_.find(slot_of(id));
+    return r == nullptr || r->is_gone ? nullptr : r;
+  }
+  void tell(slot_handle h, event e) noexcept { c_.tell({std::move(e), about::request, h, {}, false}); }
+  void tell_closed(slot_handle h, errc why, std::uint64_t code) noexcept {
+    c_.tell({request_closed{id_of<request_id>(h), why, code}, about::request, h, {}, true});
+  }
+
+  void listen(slot_handle h, request& r, track_cache& cache) noexcept {
+    r.heard.home = this;
+    r.heard.self = h;
+    r.heard.changed = [](cache_listener* l) noexcept {
+      auto* heard = static_cast<request::listener*>(l);
+      heard->home->mark_dirty(heard->home->requests_[heard->self.index]);
+    };
+    r.next_arrival = cache.arrivals_begin();
+    cache.attach(r.heard);
+  }
+  void mark_dirty(request& r) noexcept {
+    if (r.is_dirty) return;
+    r.is_dirty = true;
+    if (!dirty_.push(r.heard.self)) c_.fail(errc::out_of_memory);
+  }
+
+  [[nodiscard]] static bool is_past_end(const request& r, std::uint64_t sequence) noexcept {
+    return r.want.group_end && sequence > *r.want.group_end;
+  }
+  [[nodiscard]] static std::optional<std::uint64_t> last_frame(const request& r, std::uint64_t sequence) noexcept {
+    return r.want.group_end && sequence == *r.want.group_end ? r.want.frame_end : std::nullopt;
+  }
+  [[nodiscard]] std::int32_t order_of(const request& r, std::uint64_t sequence) const noexcept {
+    const std::uint32_t rank = schedule::rank(r.want.priority, r.cache()->options().priority);
+    const auto low = static_cast<std::uint32_t>(sequence & 0x3fff);
+    const bool oldest_first = has_ordered(c_.ver) && r.want.ordered;
+    return static_cast<std::int32_t>(rank << 14 | (oldest_first ? 0x3fff - low : low));
+  }
+  void ready(std::uint32_t i) noexcept {
+    if (i == no_slot) return;
+    outgoing& o = outs_[i];
+    request& r = requests_[o.owner];
+    if (o.is_opening) return;
+    bool fits = true;
+    if (o.stream == slot_handle{}) {
+      fits = opening_.ready(r.opening, o.sequence, i);
+    } else if (const stream_record* s = c_.streams.find(o.stream); s != nullptr && !s->is_blocked) {
+      fits = writing_.ready(r.writing, o.sequence, i);
+    }
+    if (!fits) c_.fail(errc::out_of_memory);
+  }
+
+  // ---- what is said
+
+  void drop(request& r, stream_record& s, std::uint64_t first, std::uint64_t last, std::optional<interval>& lost) noexcept {
+    if (!r.handled.add(first, last)) return c_.fail(errc::out_of_memory);
+    if (lost && first == lost->last + 1) {
+      lost->last = last;
+    } else {
+      flush_drops(s, lost);
+      lost = interval{first, last};
+    }
+  }
+  /// One SUBSCRIBE_DROP for a run of groups. Also for a group whose stream was reset: the reset may have outrun its
+  /// header, and then nothing else would name it.
+  void flush_drops(stream_record& s, std::optional<interval>& lost) noexcept {
+    if (lost && has_drop(c_.ver) && s.ends.can_send()) {
+      const errc e = subscribe_answerer::send(s.state, c_.ver, msg::subscribe_drop{lost->first, lost->last, 0}, s.out);
+      if (e != errc::ok) c_.fail(e);
+      c_.flush(s);
+    }
+    lost.reset();
+  }
+  void say_ok(request& r, stream_record& s, std::optional<std::uint64_t> start) noexcept {
+    const track_options& o = r.cache()->options();
+    msg::subscribe_ok m{.priority = o.priority, .ordered = o.ordered, .max_age_ms = o.max_age_ms};
+    m.group_start = start;
+    m.group_end = r.want.group_end;
+    m.group = start.value_or(0);
+    r.has_said_ok = true;
+    r.has_said_start = start.has_value() || !has_ranges(c_.ver);
+    if (const errc e = subscribe_answerer::send(s.state, c_.ver, m, s.out); e != errc::ok) c_.fail(e);
+    c_.flush(s);
+  }
+  void say_start(request& r, stream_record& s) noexcept {
+    if (has_ranges(c_.ver) || !r.has_said_ok) say_ok(r, s, r.start);
+    r.has_said_start = true;
+  }
+  /// The track has ended and everything has been handed over: says so and ends the stream.
+  void check_end(slot_handle h, request& r) noexcept {
+    if (r.is_gone || r.is_dirty || r.cache() == nullptr || !r.cache()->is_finished()) return;
+    if (r.start && r.next_arrival < r.cache()->arrivals_end()) return;
+    stream_record* s = c_.streams.find(r.stream);
+    if (s == nullptr || !s->ends.can_send()) return;
+    if (has_subscribe_end(c_.ver) && !r.has_said_end) {
+      r.has_said_end = true;
+      const errc e = subscribe_answerer::send(s->state, c_.ver, msg::subscribe_end{r.cache()->next_sequence()}, s->out);
+      if (e != errc::ok) c_.fail(e);
+      c_.flush(*s);
+    }
+    if (r.first_out != no_slot) return;
+    close(h, r, {});
+    tell_closed(h, errc::ok, 0);
+  }
+  /// Resets a group's stream, or takes it back if it has none.
+  void abandon(std::uint32_t i, stream_code code) noexcept {
+    stream_record* s = c_.streams.find(outs_[i].stream);
+    release_out(i);
+    if (s != nullptr) {
+      s->owner = no_slot;
+      c_.abort(*s, code);
+    }
+  }
+  void remove_out(std::uint32_t i) noexcept {
+    const slot_handle h = requests_.handle_of(outs_[i].owner);
+    if (stream_record* s = c_.streams.find(outs_[i].stream)) s->owner = no_slot;
+    release_out(i);
+    check_end(h, requests_[h.index]);
+  }
+  void release_out(std::uint32_t i) noexcept {
+    outgoing& o = outs_[i];
+    request& r = requests_[o.owner];
+    writing_.unready(r.writing, o.sequence, i);
+    opening_.unready(r.opening, o.sequence, i);
+    if (o.before != no_slot)
+      outs_[o.before].after = o.after;
+    else
+      r.first_out = o.after;
+    if (o.after != no_slot) outs_[o.after].before = o.before;
+    outs_.give(outs_.handle_of(i));
+  }
+  void end_outs(request& r, stream_code code) noexcept {
+    while (r.first_out != no_slot) {
+      if (r.kind == request_kind::fetch)
+        release_out(r.first_out);
+      else
+        abandon(r.first_out, code);
+    }
+  }
+  /// Ends a request: in order without a code, by a reset with one. The slot stays until its last event has been heard.
+  void close(slot_handle h, request& r, std::optional<stream_code> code) noexcept {
+    if (r.is_gone) return;
+    r.is_gone = true;
+    end_outs(r, code.value_or(stream_code::cancelled));
+    if (r.cache() != nullptr) r.cache()->detach(r.heard);
+    if (r.writing != no_flow) writing_.remove_flow(r.writing);
+    if (r.opening != no_flow) opening_.remove_flow(r.opening);
+    r.writing = r.opening = no_flow;
+    (void)h;
+    stream_record* s = c_.streams.find(r.stream);
+    if (s == nullptr) return;
+    s->kind = stream_kind::closing;
+    s->owner = no_slot;
+    if (code) return c_.abort(*s, *code);
+    c_.wake_reader(*s);
+    c_.finish(*s);
+  }
+
+  core& c_;
+  slab<request> requests_;
+  slab<outgoing> outs_;
+  schedule writing_;  ///< Group streams that have something to write.
+  schedule opening_;  ///< Groups that wait for a stream.
+  queue<slot_handle> dirty_;
+  std::size_t subscriptions_ = 0;
+  std::size_t others_ = 0;
+};
+
+}  // namespace moql::detail
