@@ -8,10 +8,12 @@
 #include <moql/stream/halves.hpp>
 #include <moql/wire/inspect.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
+#include <type_traits>
+#include <variant>
 
 namespace examples {
 
@@ -60,26 +62,52 @@ struct place {
 /// A decoder that remembers which field it was at when it gave up.
 struct field_finder {
   moql::wire::decoder d;
-  place at{};
+  std::string name{};
+  std::size_t left{};  ///< Bytes of the body from the field on.
 
   template <class Kind, class T>
-  bool operator()(const moql::field_name& name, Kind kind, T& out, moql::version_set in = moql::always) {
+  bool operator()(const moql::field_name& field, Kind kind, T& out, moql::version_set in = moql::always) {
     if (in.has(d.ver)) {
-      at.from = d.r.left();
-      at.name = name.in(d.ver);
+      left = d.r.left();
+      name = field.in(d.ver);
     }
-    return d(name, kind, out, in);
+    return d(field, kind, out, in);
   }
   bool rule(bool holds, moql::errc why, moql::version_set in = moql::always) { return d.rule(holds, why, in); }
   bool parameters(auto... known) {
     const bool good = d.parameters(known...);
-    at.from = d.r.left();  // behind the parameter that is wrong
-    at.name = "Parameters";
+    left = d.r.left() + 1;  // the last byte of the parameter that is wrong
+    name = "Parameters";
     return good;
   }
 };
 
-/// Where in `message` (Type and length included) its own bytes are wrong. The whole of it when the fault is that it came.
+/// Where in a message M (Type and length included) its bytes are wrong. All of it when the fault is that it came.
+template <class M>
+[[nodiscard]] place locate(moql::byte_view message, moql::version v, moql::errc why) {
+  using namespace moql;
+  place out{0, message.size(), std::string(M::name(v))};
+  const message_head head = read_head(message, type_of<M>(v).has_value(), framing_of<M>());
+  if (why == errc::message_too_large) {
+    out.from = head.type ? wire::varint_size(*head.type) : 0;
+    out.name += ", Message Length";
+    return out;
+  }
+  const byte_view body = message.subspan(head.size);
+  M copy{};
+  if (body.size() != head.body_size || decode_body(body, v, copy) != why) return out;
+  const std::size_t stop = head.size + fault_offset<M>(body, v);
+  field_finder finder{{{body.data(), body.data() + body.size(), {}}, v}};
+  if (M::fields(copy, finder)) {  // every field is right: something follows
+    out.from = stop;
+  } else {
+    out.from = message.size() - finder.left;
+    out.to = std::max(stop, out.from + 1);
+    out.name += ", " + finder.name;
+  }
+  return out;
+}
+/// The same for a message that was read by a table in `state`.
 template <class Half>
 [[nodiscard]] place locate(moql::byte_view message, std::uint8_t state, moql::version v, moql::errc why) {
   using namespace moql;
@@ -88,23 +116,7 @@ template <class Half>
     if (!M::in.has(v) || find_transition(Half::rows, state, ordinal, v) == nullptr) return false;
     const message_head head = read_head(message, type_of<M>(v).has_value(), framing_of<M>());
     if (head.why != errc::ok || head.type != type_of<M>(v)) return false;
-    out.name = M::name(v);
-    if (why == errc::message_too_large) {
-      out.name += ", Message Length";
-      out.from = head.type ? wire::varint_size(*head.type) : 0;
-      return true;
-    }
-    const byte_view body = message.subspan(head.size);
-    if (body.size() != head.body_size || decode_body<M>(body, v, *std::make_unique<M>()) != why) return true;
-    field_finder finder{{{body.data(), body.data() + body.size(), {}}, v}};
-    M again{};
-    if (M::fields(again, finder)) {  // all of them are right: something follows
-      out.from = head.size + fault_offset<M>(body, v);
-    } else {
-      out.from = message.size() - finder.at.from;
-      out.to = std::max(head.size + fault_offset<M>(body, v), out.from + 1);
-      out.name += ", " + finder.at.name;
-    }
+    out = locate<M>(message, v, why);
     return true;
   });
   return out;

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <string_view>
+#include <vector>
 
 namespace examples {
 
@@ -108,6 +109,11 @@ class stream_text {
     if (!is_bidi_) return *type_ == static_cast<std::uint64_t>(moql::uni_type::group);
     return is_answer_ && *type_ == static_cast<std::uint64_t>(moql::bidi_type::fetch);
   }
+  [[nodiscard]] place in_stream(place p) const {
+    p.from += unit_from_;
+    p.to += unit_from_;
+    return p;
+  }
   void fail(moql::errc why, const place& at) { wrong_ = fault{why, at, unit_, unit_from_}; }
   void next_unit() {
     unit_.clear();
@@ -136,10 +142,7 @@ class stream_text {
     const moql::step got = Rules::receive(state_, ver_, caps_, in, m, why);
     if (got == moql::step::ready) why = rules_.judge(m);
     if (why != moql::errc::ok) {
-      place at = locate<half>(unit_, state_.received, ver_, why);
-      at.from += unit_from_;
-      at.to += unit_from_;
-      return fail(why, at);
+      return fail(why, in_stream(locate<half>(unit_, state_.received, ver_, why)));
     }
     if (got == moql::step::ready) {
       const auto print = [&](const auto& x) {
@@ -160,7 +163,7 @@ class stream_text {
     moql::msg::group m;
     moql::errc why{};
     const moql::step got = groups_.header(in, m, why);
-    if (got == moql::step::fault) return fail(why, {unit_from_, at_, "GROUP"});
+    if (got == moql::step::fault) return fail(why, in_stream(locate<moql::msg::group>(unit_, ver_, why)));
     if (got == moql::step::wait) return;
     tell(unit_from_, moql::inspect::print(m, ver_));
     frames_ = groups_.frames();

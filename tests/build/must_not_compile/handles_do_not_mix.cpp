@@ -1,11 +1,10 @@
-// A place in a slab is not a stream, though both are numbers inside.
-#include <moql/adapter/transport.hpp>
-#include <moql/base/slab.hpp>
+// A subscription is not a fetch, though both are numbers inside.
+#include <moql/session/session.hpp>
 
-bool right(moql::slot_handle a, moql::slot_handle b);
-bool right(moql::slot_handle a, moql::slot_handle b) { return a == b; }
+moql::errc right(moql::session& s, moql::subscription_id id);
+moql::errc right(moql::session& s, moql::subscription_id id) { return s.unsubscribe(id); }
 
 #ifdef WRONG
-bool wrong(moql::slot_handle a, moql::stream_id b);
-bool wrong(moql::slot_handle a, moql::stream_id b) { return a == b; }
+moql::errc wrong(moql::session& s, moql::fetch_id id);
+moql::errc wrong(moql::session& s, moql::fetch_id id) { return s.unsubscribe(id); }
 #endif
