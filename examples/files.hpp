@@ -28,7 +28,9 @@ struct file_closer {
 using file_handle = std::unique_ptr<std::FILE, file_closer>;
 
 /// "path: what is wrong", the form of every complaint of these programs.
-[[nodiscard]] inline std::string complaint(const std::string& path, const std::string& what) { return path + ": " + what; }
+[[nodiscard]] inline std::string complaint(const std::string& path, const std::string& what) {
+  return path + ": " + what;
+}
 [[nodiscard]] inline std::string system_complaint(const std::string& path) {
   return complaint(path, std::strerror(errno));
 }
@@ -74,7 +76,8 @@ class pending_file {
       why_ = complaint(final_, "is a directory, not a file");
       return;
     }
-    temporary_ = final_.empty() ? std::filesystem::temp_directory_path(error) / "moql-loopback" : std::filesystem::path(final_);
+    temporary_ =
+        final_.empty() ? std::filesystem::temp_directory_path(error) / "moql-loopback" : std::filesystem::path(final_);
     temporary_ += "." + std::to_string(::getpid()) + ".part";
     file_.reset(std::fopen(temporary_.c_str(), "wb"));
     if (!file_) why_ = system_complaint(final_.empty() ? temporary_.string() : final_);

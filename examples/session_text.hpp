@@ -61,9 +61,7 @@ class session_text : public wire_listener {
     record* s = find(stream);
     if (s == nullptr) return;
     stream_text& text = s->from(from);
-    if (!text.type()) {
-      if (const auto type = s->from(s->opener).type(); type && from != s->opener) text.set_type(*type);
-    }
+    if (!s->has_type_for(from)) return;
     const bool was_wrong = text.wrong().has_value();
     text.feed(data, [&](std::size_t, const std::string& what) { line(from, s->name(stream), what); });
     if (!was_wrong) check(stream, *s, from);
@@ -74,8 +72,7 @@ class session_text : public wire_listener {
     line(from, s->name(stream), "FIN");
     stream_text& text = s->from(from);
     const bool was_wrong = text.wrong().has_value();
-    // An answerer that had nothing to say ends a direction in which no byte went.
-    if (text.type() || from == s->opener) text.finish();
+    if (s->has_type_for(from)) text.finish();
     if (!was_wrong) check(stream, *s, from);
   }
   void reset(std::uint64_t stream, peer from, std::uint64_t code) override {
@@ -105,6 +102,13 @@ class session_text : public wire_listener {
           client(v, bidi, who != peer::client, peer::client),
           server(v, bidi, who != peer::server, peer::server) {}
     [[nodiscard]] stream_text& from(peer p) { return p == peer::client ? client : server; }
+    /// An answer is read as the type that its stream was opened with; without one it cannot be read.
+    [[nodiscard]] bool has_type_for(peer sender) {
+      if (sender == opener || from(sender).type()) return true;
+      const auto type = from(opener).type();
+      if (type) from(sender).set_type(*type);
+      return type.has_value();
+    }
     [[nodiscard]] std::string name(std::uint64_t number) const {
       return (is_bidi ? "bidi " : "uni ") + std::to_string(number);
     }

@@ -125,7 +125,9 @@ template <class Half>
 /// Rules that the tables leave to a session and that one stream is enough to judge by.
 class session_rules {
  public:
-  session_rules(moql::version v, std::optional<peer> sender) : ver_(v), sender_(sender) { announced_.start({.ver = v}); }
+  session_rules(moql::version v, std::optional<peer> sender) : ver_(v), sender_(sender) {
+    announced_.start({.ver = v});
+  }
 
   template <class Incoming>
   [[nodiscard]] moql::errc judge(const Incoming& m) {

@@ -199,8 +199,7 @@ class stream_text {
     return {length_at, at_, frame + ", Message Length"};
   }
   [[nodiscard]] std::string progress() const {
-    return frame_size_ == 0 ? ""
-                            : ", " + std::to_string(frame_done_) + " of " + std::to_string(frame_size_) + " bytes";
+    return frame_size_ == 0 ? "" : ", " + std::to_string(frame_done_) + " of " + std::to_string(frame_size_) + " bytes";
   }
 
   moql::version ver_;

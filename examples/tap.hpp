@@ -1,5 +1,5 @@
 #pragma once
-/// A transport around another one that tells a listener everything that is done to it: how to look at a session's wire
+/// A transport around another one that tells listeners everything that is done to it: how to look at a session's wire
 /// without touching the session.
 
 #include <moql/adapter/transport.hpp>
@@ -8,47 +8,50 @@
 
 namespace examples {
 
-/// Satisfies `moql::transport` as `Inner` does. Without a listener it only passes on.
+/// Satisfies `moql::transport` as `Inner` does. Without listeners it only passes on.
 template <moql::transport Inner>
 class tap {
  public:
-  tap(Inner& inner, peer side, wire_listener* listener) : inner_(inner), side_(side), listener_(listener) {}
+  tap(Inner& inner, peer side, std::span<wire_listener* const> listeners)
+      : inner_(inner), side_(side), listeners_(listeners) {}
 
   moql::open_result open(moql::direction dir) noexcept {
     const moql::open_result r = inner_.open(dir);
-    if (listener_ != nullptr && r.status == moql::transport_status::ok)
-      listener_->opened(number(r.id), dir == moql::direction::bidi, side_);
+    if (r.status == moql::transport_status::ok)
+      for (wire_listener* l : listeners_) l->opened(number(r.id), dir == moql::direction::bidi, side_);
     return r;
   }
   moql::write_result write(moql::stream_id id, std::span<const moql::chunk> pieces, bool fin) noexcept {
     const moql::write_result r = inner_.write(id, pieces, fin);
-    if (listener_ == nullptr) return r;
+    if (listeners_.empty()) return r;
     std::size_t left = r.accepted;
     for (const moql::chunk& c : pieces) {
       const std::size_t n = c.size < left ? c.size : left;
-      if (n != 0) listener_->wrote(number(id), side_, {c.data, n});
+      if (n != 0)
+        for (wire_listener* l : listeners_) l->wrote(number(id), side_, {c.data, n});
       left -= n;
     }
-    if (fin && r.status == moql::transport_status::ok) listener_->finished(number(id), side_);
+    if (fin && r.status == moql::transport_status::ok)
+      for (wire_listener* l : listeners_) l->finished(number(id), side_);
     return r;
   }
   void reset(moql::stream_id id, std::uint64_t code) noexcept {
-    if (listener_ != nullptr) listener_->reset(number(id), side_, code);
+    for (wire_listener* l : listeners_) l->reset(number(id), side_, code);
     inner_.reset(id, code);
   }
   void stop(moql::stream_id id, std::uint64_t code) noexcept {
-    if (listener_ != nullptr) listener_->stopped(number(id), side_, code);
+    for (wire_listener* l : listeners_) l->stopped(number(id), side_, code);
     inner_.stop(id, code);
   }
   void close(std::uint64_t code, std::string_view reason) noexcept {
-    if (listener_ != nullptr) listener_->closed(side_, code, reason);
+    for (wire_listener* l : listeners_) l->closed(side_, code, reason);
     inner_.close(code, reason);
   }
   [[nodiscard]] std::string_view protocol() const noexcept { return inner_.protocol(); }
   void consume(moql::stream_id id, std::size_t n) noexcept { inner_.consume(id, n); }
   void priority(moql::stream_id id, std::int32_t order) noexcept { inner_.priority(id, order); }
   moql::transport_status datagram(moql::byte_view data) noexcept {
-    if (listener_ != nullptr) listener_->datagram(side_, data);
+    for (wire_listener* l : listeners_) l->datagram(side_, data);
     return inner_.datagram(data);
   }
   [[nodiscard]] std::size_t max_datagram() const noexcept { return inner_.max_datagram(); }
@@ -58,7 +61,7 @@ class tap {
   [[nodiscard]] static std::uint64_t number(moql::stream_id id) noexcept { return static_cast<std::uint64_t>(id); }
   Inner& inner_;
   peer side_;
-  wire_listener* listener_;
+  std::span<wire_listener* const> listeners_;
 };
 
 }  // namespace examples

@@ -144,6 +144,20 @@ TEST_CASE("integers of frame headers may be wider than they need to be") {
   CHECK(read(lite01, hex("c00000000000000161 4000 80000001 62")) == "[0 0 1:a][1 0 0:][2 0 1:b]end;");
 }
 
+TEST_CASE("a fragment that ends behind the longest header brings no piece yet") {
+  const octets in = hex("c000000000000002 c000000000000005 68656c6c6f");
+  CHECK(read(lite06, in) == "[0 1 5:hello]end;");
+  for (const bool feeds : {true, false}) {
+    frame_reader r(lite06, 100);
+    errc why{};
+    const auto none = [](const frame_piece&) { FAIL("a piece without bytes"); };
+    byte_view head = byte_view(in).first(16);
+    frame_piece p;
+    CHECK((feeds ? r.feed(head, none, why) : r.next(head, p, why)) == step::wait);
+    CHECK_FALSE(r.is_at_boundary());
+  }
+}
+
 TEST_CASE("a fault of frame_reader is sticky and ends nothing cleanly") {
   frame_reader r(lite06, 10);
   errc why{};

@@ -89,7 +89,8 @@ struct side {
   }
   template <class E>
   [[nodiscard]] E last() const {
-    return std::get<E>(all<E>().back().what);
+    const auto every = all<E>();
+    return std::get<E>(every.at(every.size() - 1).what);
   }
 };
 

@@ -11,14 +11,14 @@ namespace testing {
 
 /// A message as hex digits, with its Type and length.
 template <class M>
-std::string hex(const M& m, moql::version v) {
+std::string wire_hex(const M& m, moql::version v) {
   std::vector<std::uint8_t> out(moql::encoded_size(m, v) + 1);
   const moql::encoded e = moql::encode(m, v, out);
   return e.why == moql::errc::ok ? moql::tests::to_hex({out.data(), e.size}) : "unwritable";
 }
 /// A frame of a stream: `delta` to the frame before it, from 05 on.
 inline std::string frame_hex(moql::version v, std::int64_t delta, std::string_view payload) {
-  return hex(moql::msg::frame{delta, payload.size()}, v) +
+  return wire_hex(moql::msg::frame{delta, payload.size()}, v) +
          moql::tests::to_hex({reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size()});
 }
 
@@ -115,10 +115,10 @@ struct scripted : side {
     if (moql::has_setup(v)) {
       peer_opens(moql::direction::uni, "010100", true);
     } else if (moql::negotiates_in_band(v) && who == moql::endpoint::client) {
-      feed(ours(moql::direction::bidi, 0x20).at(0), "21" + hex(moql::msg::server_setup{.selected = moql::facts(v).number}, v));
+      feed(ours(moql::direction::bidi, 0x20).at(0), "21" + wire_hex(moql::msg::server_setup{.selected = moql::facts(v).number}, v));
     } else if (moql::negotiates_in_band(v)) {
       const std::uint64_t offered[] = {moql::facts(v).number};
-      peer_opens(moql::direction::bidi, "20" + hex(moql::msg::client_setup{.versions = {std::span(offered)}}, v));
+      peer_opens(moql::direction::bidi, "20" + wire_hex(moql::msg::client_setup{.versions = {std::span(offered)}}, v));
     }
     settle();
   }
@@ -223,19 +223,19 @@ struct scripted : side {
     settle();
     const auto asked = ours(moql::direction::bidi, 0x6);
     if (moql::has_track_stream(ver) && timescale != 0 && !asked.empty() && !at(asked.back()).fin)
-      feed(asked.back(), hex(moql::msg::track_info{.max_age_ms = 5000, .timescale = timescale}, ver), true);
+      feed(asked.back(), wire_hex(moql::msg::track_info{.max_age_ms = 5000, .timescale = timescale}, ver), true);
     return ours(moql::direction::bidi, 0x2).back();
   }
   /// SUBSCRIBE_OK as each version says that delivery begins at `start`.
   void say_ok(std::uint64_t stream, std::uint64_t start) {
     moql::msg::subscribe_ok ok;
     ok.group_start = ok.group = start;
-    feed(stream, hex(ok, ver));
+    feed(stream, wire_hex(ok, ver));
   }
   /// A Group stream of the peer's for Subscribe ID `sub`, with frames of 10 ms distance.
   std::uint64_t peer_group(std::uint64_t sequence, const std::vector<std::string>& frames, bool fin = true,
                            std::uint64_t sub = 0, std::uint64_t first_frame = 0) {
-    std::string data = "00" + hex(moql::msg::group{sub, sequence, first_frame}, ver);
+    std::string data = "00" + wire_hex(moql::msg::group{sub, sequence, first_frame}, ver);
     for (std::size_t i = 0; i < frames.size(); ++i)
       data += frame_hex(ver, i == 0 ? static_cast<std::int64_t>(sequence) * 1000 : 10, frames[i]);
     return peer_opens(moql::direction::uni, data, fin);
@@ -253,12 +253,12 @@ struct scripted : side {
     };
   }
   std::uint64_t peer_subscribes(const moql::msg::delivery& want, std::uint64_t id = 0, std::string_view track = "video") {
-    return peer_opens(moql::direction::bidi, "02" + hex(moql::msg::subscribe{id, "room", track, want}, ver));
+    return peer_opens(moql::direction::bidi, "02" + wire_hex(moql::msg::subscribe{id, "room", track, want}, ver));
   }
   std::uint64_t peer_fetches(std::uint64_t group, std::uint64_t first = 0, std::optional<std::uint64_t> last = {},
                              std::uint8_t priority = 0) {
     return peer_opens(moql::direction::bidi,
-                      "03" + hex(moql::msg::fetch{"room", "video", priority, group, first, last}, ver), true);
+                      "03" + wire_hex(moql::msg::fetch{"room", "video", priority, group, first, last}, ver), true);
   }
 };
 

@@ -304,8 +304,12 @@ class world {
       }
   }
   void check_accounts(app& x) {
+    bool may_starve = false;
+    for (auto& t : x.other().tracks)
+      for (auto& [sequence, g] : t->groups)
+        if (g.state == group_state::open) may_starve = faults.net.streams_uni != UINT32_MAX;
     for (auto& [id, w] : x.watches)
-      if (const std::string why = check_account(ver, w, true); !why.empty() && is_faultless() && !goaway_sent)
+      if (const std::string why = check_account(ver, w, may_starve); !why.empty() && is_faultless() && !goaway_sent)
         fail((&x == &a ? "client, " : "server, ") + (w.track != nullptr ? w.track->name : "?") + ", " + why);
   }
   /// What one side sees is what the other has announced.
@@ -378,7 +382,9 @@ inline watch* app::heard(subscription_id id) {
   }
   must(!i->second.is_left, "an event of a subscription that was left");
   must(!i->second.is_closed, "an event of a subscription that is closed");
-  return &i->second;
+  watch& w = i->second;
+  if (w.track == nullptr) w.track = find(other().tracks, w.broadcast, w.name);
+  return &w;
 }
 
 inline void app::hear_announced(const announced& a, int by) {
@@ -607,6 +613,7 @@ inline void app::write(sent_track& t) {
       t.groups[sequence] = {{{t.timestamp, from, n}}, group_state::complete, how};
       return;
     }
+    if (t.groups.count(sequence) != 0) return;  // perhaps evicted
     if (check(t.cache->begin_group(sequence, world_.net.now())) != errc::ok) return;
     close_latest(sequence);
     sent_group& g = t.groups[sequence];
@@ -728,7 +735,8 @@ inline void app::act() {
     const subscription_id id = check(s.subscribe(broadcast, name, o, now));
     if (id != subscription_id{}) {
       watch& w = watches[id];
-      w.track = find(theirs, broadcast, name);
+      w.broadcast = broadcast;
+      w.name = name;
       w.wants.push_back(o.want);
     }
   } else if (what < 80) {

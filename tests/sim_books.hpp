@@ -143,7 +143,8 @@ struct got_group {
 };
 /// A subscription and everything it heard.
 struct watch {
-  sent_track* track = nullptr;  ///< Null: there is none of that name.
+  std::string broadcast{}, name{};
+  sent_track* track = nullptr;  ///< Null as long as there is none of that name.
   std::vector<msg::delivery> wants{};
   std::map<std::uint64_t, got_group> groups{};
   std::vector<groups_lost> lost{};
@@ -214,8 +215,9 @@ inline std::string check_part(version v, const sent_track* t, std::uint64_t grou
 }
 
 /// What must hold for a subscription once all is quiet and no fault of the network was in play: every group that it
-/// was owed is here, or there is a reason why not. Empty: all is well.
-inline std::string check_account(version v, const watch& w, bool may_lose_datagrams) {
+/// was owed is here, or there is a reason why not. Empty: all is well. `may_starve`: the network may have no stream left
+/// for it.
+inline std::string check_account(version v, const watch& w, bool may_starve) {
   if (w.track == nullptr || w.is_left || (w.is_closed && w.why != errc::ok) || !w.is_started) return {};
   const sent_track& t = *w.track;
   std::optional<std::uint64_t> first = w.start;
@@ -225,7 +227,7 @@ inline std::string check_account(version v, const watch& w, bool may_lose_datagr
     const bool is_owed = is_complete && !t.groups.empty() && !w.was_updated() && !w.wants[0].group_start &&
                          !w.wants[0].group_end && !(w.wants[0].frame_start != 0) && w.lost.empty();
     const auto& latest = t.groups.rbegin()->second;
-    if (is_owed && latest.state != group_state::aborted && latest.how == sent_by::stream && !w.is_closed)
+    if (is_owed && latest.state != group_state::aborted && latest.how == sent_by::stream && !w.is_closed && !may_starve)
       return "no group of a track that has one";
     return {};
   }
@@ -235,8 +237,8 @@ inline std::string check_account(version v, const watch& w, bool may_lose_datagr
     const auto got = w.groups.find(sequence);
     if (got == w.groups.end()) {
       if (w.is_lost(sequence) || !is_complete || g.state == group_state::aborted) continue;
-      if (has_datagrams(v) && g.how == sent_by::datagram && (may_lose_datagrams || g.state == group_state::open)) continue;
-      if (w.is_cut_short(sequence)) continue;
+      if (has_datagrams(v) && g.how == sent_by::datagram && !w.is_closed) continue;
+      if (w.is_cut_short(sequence) || may_starve) continue;
       return where + "neither delivered nor accounted for";
     }
     const got_group& h = got->second;
@@ -247,7 +249,9 @@ inline std::string check_account(version v, const watch& w, bool may_lose_datagr
     }
     if (w.is_cut_short(sequence)) continue;
     if (h.is_finished) {
-      if (g.state != group_state::complete || h.next_frame != g.frames.size()) return where + "ended too early";
+      // One that is given up after its end is still whole for whoever has it.
+      if (g.state == group_state::open || (g.state == group_state::complete && h.next_frame != g.frames.size()))
+        return where + "ended too early";
       continue;
     }
     if (w.is_closed) return where + "begun, never finished, and the subscription is closed";

@@ -26,7 +26,7 @@ outcome play(std::uint64_t seed) {
     choices pick(seed * 0x2545f4914f6cdd1du + 1);
     const auto publishers = static_cast<unsigned>(1 + pick.below(3));
     world w(pick, version_of(seed), mix_of(seed), publishers, payload, memory.get());
-    w.play(60 + pick.below(120));
+    w.play(100 + pick.below(400));
     out = {w.fault, w.net.trace()};
   }
   if (out.fault.empty() && payload.shares() != 0) out.fault = "payload is still held";

@@ -12,8 +12,10 @@ void pump(session& s, Transport& t, instant now) noexcept {
   if (s.next_deadline() <= now) s.on_deadline(now);
   s.on_max_datagram(t.max_datagram());
   if (s.is_probed()) s.on_stats(t.stats());
-  while (true) {
+  const auto carry_out = [&]() noexcept {
+    bool any = false;
     while (const auto a = s.next_action()) {
+      any = true;
       std::visit(overload{
                      [&](const open_stream& o) {
                        const open_result r = t.open(o.dir);
@@ -31,9 +33,13 @@ void pump(session& s, Transport& t, instant now) noexcept {
                  },
                  *a);
     }
+    return any;
+  };
+  (void)carry_out();
+  while (true) {
     const auto w = s.next_write();
-    if (!w) return;
-    s.on_written(w->stream, t.write(w->stream, w->pieces, w->fin));
+    if (w) s.on_written(w->stream, t.write(w->stream, w->pieces, w->fin));
+    if (!carry_out() && !w) return;  // looking for bytes may have given a group up
   }
 }
 

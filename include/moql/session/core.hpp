@@ -137,6 +137,7 @@ struct core {
   }
   /// Ends both directions now.
   void abort(stream_record& s, stream_code code) noexcept {
+    if (!s.is_named) kill_output(s);  // never opened: taken back, whatever was to be written
     carry_out(s, s.ends.apply(lifetime::input::local_abort), static_cast<std::uint64_t>(code));
   }
   /// Ends the peer's direction.

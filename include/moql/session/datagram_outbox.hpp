@@ -13,17 +13,20 @@ class datagram_outbox {
 
   /// The largest datagram that the transport takes now; 0 means none at all.
   void set_max(std::size_t bytes) noexcept { max_ = bytes < datagram_bytes_max ? bytes : datagram_bytes_max; }
-  void add(const msg::datagram& m, version v) noexcept {
-    if (max_ == 0 || sizes_.size() >= count_max_) return;
+  /// False when it is dropped here and now.
+  [[nodiscard]] bool add(const msg::datagram& m, version v) noexcept {
+    if (max_ == 0 || sizes_.size() >= count_max_) return false;
     const measured at = measure(m, v);
-    if (at.why != errc::ok || at.size > max_) return;
+    if (at.why != errc::ok || at.size > max_) return false;
     const std::size_t before = data_.size();
     std::uint8_t* to = data_.extend(at.size);
-    if (to == nullptr) return;
-    if (sizes_.push(at.size))
-      (void)encode_measured(m, v, at, to);
-    else
+    if (to == nullptr) return false;
+    if (!sizes_.push(at.size)) {
       data_.truncate(before);
+      return false;
+    }
+    (void)encode_measured(m, v, at, to);
+    return true;
   }
   [[nodiscard]] bool is_empty() const noexcept { return sizes_.empty(); }
   /// The oldest one; valid until the next call.

@@ -133,7 +133,9 @@ class engine {
         byte_view rest = chunk.view().subspan(s.in_read);
         const std::size_t before = rest.size();
         errc why{};
+        const bool is_typed = s.kind != stream_kind::unknown;
         const step got = read_unit(s, rest, chunk, out, why);
+        if (is_typed && got == step::ready) core.identified(s);
         s.in_read += before - rest.size();
         if (rest.empty()) {
           const std::size_t size = s.in.front().size();
@@ -242,6 +244,9 @@ class engine {
       if (s.is_ours && s.kind == stream_kind::subscribe_ours) begin(subscribe.begin(s));
       if (s.is_held && s.kind == stream_kind::unknown) {
         s.is_held = false;
+        byte_view nothing;
+        errc why{};
+        if (read_type(s, nothing, why) == step::fault) return fault(s, why);
         core.wake_reader(s);
       }
     });
@@ -264,7 +269,7 @@ class engine {
         open.accept_session_stream(s, *s.type);
       else
         s.is_held = true;
-      core.identified(s);
+      if (!s.is_held) core.identified(s);
       return step::ready;
     }
     if (find_stream_type(*s.type, s.is_bidi, core.ver) == nullptr) {
@@ -274,8 +279,13 @@ class engine {
     } else {
       why = s.is_bidi ? accept_bidi(s, static_cast<bidi_type>(*s.type)) : accept_uni(s, static_cast<uni_type>(*s.type));
     }
-    if (s.kind != stream_kind::group_in) core.identified(s);
+    if (!waits_for_message(s.kind)) core.identified(s);
     return why == errc::ok ? step::ready : step::fault;
+  }
+  /// Requests and groups say what they are about in their first message, and have as long for that as for their type.
+  [[nodiscard]] static bool waits_for_message(stream_kind k) noexcept {
+    return k == stream_kind::group_in || k == stream_kind::announce_theirs || k == stream_kind::subscribe_theirs ||
+           k == stream_kind::fetch_theirs || k == stream_kind::track_theirs || k == stream_kind::goaway_theirs;
   }
   [[nodiscard]] errc accept_bidi(stream_record& s, bidi_type type) noexcept {
     switch (type) {
@@ -334,7 +344,8 @@ class engine {
   /// Tells the part that keeps the transaction, and ends our direction too.
   void end_transaction(stream_record& s, errc why, std::uint64_t code) noexcept {
     switch (s.kind) {
-      case stream_kind::session: return core.fail(errc::session_stream_ended);
+      case stream_kind::session:  // R-004; unless it was a fault that ended it
+        return core.fail(why == errc::ok || why == errc::reset_by_peer ? errc::session_stream_ended : why);
       case stream_kind::setup_in:
         if (why != errc::ok && open.end_of_setup(s, why) != errc::ok) return core.fail(errc::setup_cut);
         break;

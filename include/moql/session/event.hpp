@@ -86,6 +86,7 @@ struct interest_closed {
 struct subscription_started {
   subscription_id subscription{};
   std::optional<std::uint64_t> group{};  ///< The first group that will be delivered, if it is known by now.
+  std::uint64_t frame{};                 ///< Its first frame: the one that was asked for, or 0 (06).
   std::optional<std::uint8_t> publisher_priority{};  ///< 01, 03, 04.
 };
 /// The track's fixed properties (05, 06); comes before any frame.

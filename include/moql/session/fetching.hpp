@@ -100,6 +100,8 @@ class fetching {
     if (why == errc::ok && !s.groups.frames().is_at_boundary()) why = errc::stream_cut;
     if (why == errc::reset_by_peer && s.groups.frames().index() == fetches_[s.owner].options.frame_start)
       why = errc::refused_by_peer;
+    const track_names& names = fetches_[s.owner].names;
+    if (why == errc::bad_timestamp) infos_.doubt(names.broadcast(), names.track());
     finish(h, fetches_[s.owner], why, code);
   }
   void end_all(errc why, std::uint64_t code) noexcept {

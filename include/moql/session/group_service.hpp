@@ -89,7 +89,12 @@ class group_service : public request_book {
     if (item == no_slot) return;
     outgoing& o = outs_[item];
     request& r = requests_[o.owner];
-    if (closed) return s.kind == stream_kind::group_out ? remove_out(item) : stopped(s, 0);
+    if (closed) {
+      if (s.kind != stream_kind::group_out) return stopped(s, 0);
+      remove_out(item);
+      (void)s.ends.apply(lifetime::input::remote_stop);
+      return c_.settle(s);
+    }
     if (r.cache() == nullptr) return;
     o.cursor.wrote(*r.cache(), accepted, fin && everything);
     writing_.served(r.writing);
@@ -143,15 +148,12 @@ class group_service : public request_book {
     if (r.start && !r.has_said_start) say_start(r, *s);
     std::optional<interval> lost;
     if (r.start) {
+      if (r.next_arrival < cache.arrivals_begin() && !cache.is_empty() && cache.nth(0).sequence != 0)
+        drop_rest(r, *s, 0, cache.nth(0).sequence - 1, lost);  // these left the cache before we looked
       for (; r.next_arrival < cache.arrivals_end(); ++r.next_arrival)
         if (cached_group* g = r.next_arrival < cache.arrivals_begin() ? nullptr : cache.arrival(r.next_arrival))
           if (!consider(r, *s, cache, *g, lost)) break;
-      for (const interval& gone : cache.dropped().view()) {
-        if (gone.last < *r.start) continue;
-        const std::uint64_t last = is_past_end(r, gone.last) ? *r.want.group_end : gone.last;
-        r.handled.for_each_gap(gone.first < *r.start ? *r.start : gone.first, last,
-                               [&](std::uint64_t a, std::uint64_t b) { drop(r, *s, a, b, lost); });
-      }
+      for (const interval& gone : cache.dropped().view()) drop_rest(r, *s, gone.first, gone.last, lost);
       for (std::uint32_t i = r.first_out; i != no_slot;) {
         const std::uint32_t next = outs_[i].after;
         refresh(r, *s, cache, i, lost);
@@ -165,7 +167,7 @@ class group_service : public request_book {
   /// behind it either.
   [[nodiscard]] bool consider(request& r, stream_record& s, track_cache& cache, cached_group& g,
                               std::optional<interval>& lost) noexcept {
-    if (g.sequence < *r.start || is_past_end(r, g.sequence) || r.handled.has(g.sequence)) return true;
+    if (g.sequence < floor_of(r) || is_past_end(r, g.sequence) || r.handled.has(g.sequence)) return true;
     const bool is_shut = c_.is_going_away && !c_.settings.groups_after_goaway;
     if (is_shut || cache.is_expired(g, c_.ver, r.want.max_age_ms)) {
       drop(r, s, g.sequence, g.sequence, lost);
@@ -173,8 +175,9 @@ class group_service : public request_book {
     }
     if (g.how != sent_by::stream && has_datagrams(c_.ver)) {
       if (g.state == group_state::open) return false;  // its one frame is about to come
-      send_datagram(r, g);
+      const bool is_sent = send_datagram(r, g);
       if (g.how == sent_by::datagram) {
+        if (!is_sent) drop(r, s, g.sequence, g.sequence, lost);  // not on a stream either
         if (!r.handled.add(g.sequence, g.sequence)) c_.fail(errc::out_of_memory);
         return true;
       }
@@ -230,10 +233,10 @@ class group_service : public request_book {
       check_end(h, r);
     }
   }
-  void send_datagram(const request& r, const cached_group& g) noexcept {
-    if (!carries_datagrams(c_.settings.over) || g.frames.size() != 1) return;
+  [[nodiscard]] bool send_datagram(const request& r, const cached_group& g) noexcept {
+    if (!carries_datagrams(c_.settings.over) || g.frames.size() != 1) return false;
     const byte_view payload = g.parts.empty() ? byte_view{} : g.parts[0].view();
-    c_.datagrams.add({r.wire_id, g.sequence, g.frames[0].timestamp, payload}, c_.ver);
+    return c_.datagrams.add({r.wire_id, g.sequence, g.frames[0].timestamp, payload}, c_.ver);
   }
 
   group_writer::scratch scratch_{};

@@ -137,7 +137,17 @@ class publishing : public group_service {
       outgoing& o = outs_[i];
       const std::uint32_t next = o.after;
       if (is_past_end(r, o.sequence) || (r.want.group_start && o.sequence < *r.want.group_start)) {
+        const std::uint64_t sequence = o.sequence;
+        const bool is_open = o.stream != slot_handle{};
         abandon(i, stream_code::cancelled);
+        stream_record* s = is_open ? c_.streams.find(r.stream) : nullptr;
+        std::optional<interval> lost;
+        if (s == nullptr) {
+          unhandle(r, sequence);
+        } else {
+          drop(r, *s, sequence, sequence, lost);
+          flush_drops(*s, lost);
+        }
       } else {
         o.cursor.set_last_frame(last_frame(r, o.sequence));
         if (stream_record* s = c_.streams.find(o.stream)) c_.act(set_priority{s->id, order_of(r, o.sequence)});

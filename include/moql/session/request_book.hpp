@@ -62,6 +62,11 @@ class request_book {
   [[nodiscard]] static bool is_past_end(const request& r, std::uint64_t sequence) noexcept {
     return r.want.group_end && sequence > *r.want.group_end;
   }
+  /// No group below it is sent: what was said to be the start, or a floor that was raised since.
+  [[nodiscard]] static std::uint64_t floor_of(const request& r) noexcept {
+    const std::uint64_t wanted = r.want.group_start.value_or(0);
+    return wanted > *r.start ? wanted : *r.start;
+  }
   [[nodiscard]] static std::optional<std::uint64_t> last_frame(const request& r, std::uint64_t sequence) noexcept {
     return r.want.group_end && sequence == *r.want.group_end ? r.want.frame_end : std::nullopt;
   }
@@ -89,6 +94,30 @@ class request_book {
 
   void drop(request& r, stream_record& s, std::uint64_t first, std::uint64_t last, std::optional<interval>& lost) noexcept {
     if (!r.handled.add(first, last)) return c_.fail(errc::out_of_memory);
+    add_lost(s, first, last, lost);
+  }
+  /// Whatever of first..last has been neither sent nor dropped, and is wanted.
+  void drop_rest(request& r, stream_record& s, std::uint64_t first, std::uint64_t last, std::optional<interval>& lost) noexcept {
+    if (first < floor_of(r)) first = floor_of(r);
+    if (is_past_end(r, last)) last = *r.want.group_end;
+    if (first > last) return;
+    r.handled.for_each_gap(first, last, [&](std::uint64_t a, std::uint64_t b) { add_lost(s, a, b, lost); });
+    if (!r.handled.add(first, last)) c_.fail(errc::out_of_memory);
+  }
+  /// A group that has no stream yet may be looked at again.
+  void unhandle(request& r, std::uint64_t sequence) noexcept {
+    ranges kept(c_.mem);
+    bool fits = true;
+    for (const interval& i : r.handled.view()) {
+      const bool is_inside = i.first <= sequence && sequence <= i.last;
+      if (!is_inside) fits = fits && kept.add(i.first, i.last);
+      if (is_inside && i.first < sequence) fits = fits && kept.add(i.first, sequence - 1);
+      if (is_inside && sequence < i.last) fits = fits && kept.add(sequence + 1, i.last);
+    }
+    if (!fits) return c_.fail(errc::out_of_memory);
+    r.handled = std::move(kept);
+  }
+  void add_lost(stream_record& s, std::uint64_t first, std::uint64_t last, std::optional<interval>& lost) noexcept {
     if (lost && first == lost->last + 1) {
       lost->last = last;
     } else {
@@ -134,6 +163,11 @@ class request_book {
       c_.flush(*s);
     }
     if (r.first_out != no_slot) return;
+    if (r.start && r.cache()->next_sequence() != 0) {  // what never got a stream
+      std::optional<interval> lost;
+      drop_rest(r, *s, 0, r.cache()->next_sequence() - 1, lost);
+      flush_drops(*s, lost);
+    }
     close(h, r, {});
     tell_closed(h, errc::ok, 0);
   }

@@ -58,7 +58,10 @@ class session {
     s->in_reset = true;
     s->in_code = code;
     s->in_end_seen = false;
-    s->is_held = s->is_held && s->kind == detail::stream_kind::unknown;  // what was held back will not be complete
+    if (s->is_held && s->kind != detail::stream_kind::unknown) {  // what was held back will not be complete
+      c().drop_input(*s);
+      s->is_held = false;
+    }
     c().wake_reader(*s);
   }
   void on_stop(stream_id id, std::uint64_t code, instant now) noexcept {

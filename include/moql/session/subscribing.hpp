@@ -29,6 +29,7 @@ struct subscribed {
   std::uint32_t first_group = no_slot;  ///< Its group streams.
   ranges seen;                          ///< Groups that began to arrive.
   ranges accounted;
+  std::optional<std::uint64_t> lowest{};  ///< The lowest start ever asked for: an OK may answer an older wish.
   std::optional<std::uint64_t> start{};  ///< The first group to account for.
   std::optional<std::uint64_t> end{};    ///< One past the last (SUBSCRIBE_END).
   bool has_info = false;
@@ -43,6 +44,7 @@ struct subscribed {
     first_group = no_slot;
     seen.clear();
     accounted.clear();
+    lowest.reset();
     start.reset();
     end.reset();
     has_info = is_accepted = is_ended = is_gone = is_forgotten = false;
@@ -62,6 +64,7 @@ class subscribing {
     subscribed* s = subs_.take(h);
     if (s == nullptr) return errc::out_of_memory;
     s->options = o;
+    s->lowest = o.want.group_start;
     s->wire_id = next_wire_id_++;
     if (!s->names.set(broadcast, track) || !by_wire_.insert(s->wire_id, h.index)) {
       subs_.give(h);
@@ -84,6 +87,7 @@ class subscribing {
     if (!is_valid(want)) return errc::bad_argument;
     if (!c_.is_established) {
       s->options.want = want;
+      s->lowest = want.group_start;
       return errc::ok;
     }
     if (!has_ranges(c_.ver)) return errc::not_supported;
@@ -92,6 +96,7 @@ class subscribing {
     if (const errc e = subscribe_asker::send(r->state, c_.ver, msg::subscribe_update{want}, r->out); e != errc::ok)
       return e;
     s->options.want = want;
+    if (s->lowest && want.group_start.value_or(0) < *s->lowest) s->lowest = want.group_start;
     c_.flush(*r);
     return errc::ok;
   }
@@ -147,7 +152,7 @@ class subscribing {
     const std::uint32_t i = by_wire_.find(g.subscribe_id);
     if (i == slot_index::none) return errc::unknown_subscription;
     subscribed& s = subs_[i];
-    if (s.seen.has(g.sequence)) return errc::duplicate_group;
+    if (s.seen.has(g.sequence) || s.accounted.has(g.sequence)) return errc::duplicate_group;
     if (is_past_end(s, g.sequence)) return errc::group_past_end;
     if (!note_seen(subs_.handle_of(i), s, g.sequence)) return errc::out_of_memory;
     r.owner = i;
@@ -169,6 +174,10 @@ class subscribing {
     unlink(s, r);
     tell(h, group_finished{id(i), r.sequence, why, code});
     account(s, r.sequence, r.sequence);
+    if (why == errc::bad_timestamp && s.has_info) {
+      infos_.doubt(s.names.broadcast(), s.names.track());
+      ask_info(h, s);
+    }
     check_done(h, s);
   }
   /// Silently drops what cannot be delivered.
@@ -180,7 +189,7 @@ class subscribing {
     const std::uint32_t i = by_wire_.find(m.subscribe_id);
     if (i == slot_index::none) return;
     subscribed& s = subs_[i];
-    if (!s.has_info || s.seen.has(m.sequence) || is_past_end(s, m.sequence)) return;
+    if (!s.has_info || s.seen.has(m.sequence) || s.accounted.has(m.sequence) || is_past_end(s, m.sequence)) return;
     const slot_handle h = subs_.handle_of(i);
     if (!note_seen(h, s, m.sequence)) return;
     tell(h, datagram_received{id(i), m.sequence, m.timestamp,
@@ -216,7 +225,8 @@ class subscribing {
 
  private:
   [[nodiscard]] static bool is_valid(const msg::delivery& w) noexcept {
-    return !(w.group_end && w.group_start.value_or(0) > *w.group_end) && !(w.frame_end && !w.group_end);
+    return !(w.group_end && w.group_start.value_or(0) > *w.group_end) && !(w.frame_end && !w.group_end) &&
+           !(w.frame_start != 0 && !w.group_start);  // a frame of which group?
   }
   [[nodiscard]] subscribed* live(subscription_id id) noexcept {
     subscribed* s = subs_.find(slot_of(id));
@@ -253,8 +263,9 @@ class subscribing {
     if (c_.ver != lite02 && !since(lite05).has(c_.ver)) e.publisher_priority = ok.priority;
     const auto& asked = s.options.want.group_start;
     if (has_subscribe_end(c_.ver)) {
-      if (asked && ok.group < *asked) return errc::start_below_request;
+      if (s.lowest && ok.group < *s.lowest) return errc::start_below_request;
       s.start = e.group = ok.group;
+      if (has_frame_bounds(c_.ver) && asked && ok.group == *asked) e.frame = s.options.want.frame_start;
     } else if (ok.group_start) {
       s.start = e.group = ok.group_start;
     }
@@ -315,6 +326,7 @@ class subscribing {
     const auto seen = s.seen.lowest();
     if (!first || (seen && *seen < *first)) first = seen ? seen : first;
     if (!first) return {};
+    if (const auto& floor = s.options.want.group_start; floor && *floor > *first) first = floor;  // raised since
     std::optional<std::uint64_t> last;
     if (s.end)
       last = *s.end == 0 ? std::nullopt : std::optional(*s.end - 1);

@@ -102,6 +102,13 @@ class track_infos {
     if (t.is_indexed) forget(h.index);
     tracks_.give(h);
   }
+  /// Frames did not fit what is remembered: it is asked for again when it is wanted next.
+  void doubt(std::string_view broadcast, std::string_view track) noexcept {
+    const std::uint32_t i = by_name_.find(track_names::hash(broadcast, track));
+    if (i == slot_index::none || !tracks_[i].is_known || !tracks_[i].names.is(broadcast, track)) return;
+    forget(i);
+    if (tracks_[i].stream == slot_handle{}) tracks_.give(tracks_.handle_of(i));
+  }
   /// Cached facts about a path belong to the announcement that carried it.
   void drop_path(std::string_view broadcast) noexcept {
     tracks_.for_each([&](slot_handle h, known_track& t) {
