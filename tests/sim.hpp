@@ -310,7 +310,8 @@ class world {
         if (g.state == group_state::open) may_starve = faults.net.streams_uni != UINT32_MAX;
     for (auto& [id, w] : x.watches)
       if (const std::string why = check_account(ver, w, may_starve); !why.empty() && is_faultless() && !goaway_sent)
-        fail((&x == &a ? "client, " : "server, ") + (w.track != nullptr ? w.track->name : "?") + ", " + why);
+        fail((&x == &a ? "client, " : "server, ") + w.broadcast + "/" + w.name + ", subscription " +
+             std::to_string(static_cast<std::uint64_t>(id) >> 32) + ":" + std::to_string(static_cast<std::uint32_t>(id)) + ", " + why);
   }
   /// What one side sees is what the other has announced.
   void check_discovery(app& x, app& y) {

@@ -226,8 +226,9 @@ inline std::string check_account(version v, const watch& w, bool may_starve) {
   if (!first) {
     const bool is_owed = is_complete && !t.groups.empty() && !w.was_updated() && !w.wants[0].group_start &&
                          !w.wants[0].group_end && !(w.wants[0].frame_start != 0) && w.lost.empty();
-    const auto& latest = t.groups.rbegin()->second;
-    if (is_owed && latest.state != group_state::aborted && latest.how == sent_by::stream && !w.is_closed && !may_starve)
+    if (!is_owed) return {};
+    const sent_group& latest = t.groups.rbegin()->second;
+    if (latest.state != group_state::aborted && latest.how == sent_by::stream && !w.is_closed && !may_starve)
       return "no group of a track that has one";
     return {};
   }

@@ -325,6 +325,7 @@ class engine {
   [[nodiscard]] errc judge_fin(stream_record& s) noexcept {
     switch (s.kind) {
       case stream_kind::unknown: return s.is_bidi || s.state.reader.is_inside() ? errc::stream_cut : errc::ok;
+      case stream_kind::session: return s.state.reader.is_inside() ? errc::stream_cut : errc::ok;
       case stream_kind::setup_in: return open.end_of_setup(s, errc::ok);
       case stream_kind::announce_ours: return announce_asker::receive_fin(s.state, core.ver);
       case stream_kind::announce_theirs: return announce_teller::receive_fin(s.state, core.ver);

@@ -73,10 +73,9 @@ class group_service : public request_book {
     while (!writing_.empty()) {
       const schedule::pick p = writing_.best();
       outgoing& o = outs_[p.item];
-      group_writer::offer offer;
-      const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer);
+      const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer_);
       if (state == group_writer::state::data) {
-        w = {c_.streams.find(o.stream)->id, offer.pieces, offer.fin};
+        w = {c_.streams.find(o.stream)->id, offer_.pieces, offer_.fin};
         return true;
       }
       writing_.unready(p.flow, p.sequence, p.item);
@@ -96,14 +95,18 @@ class group_service : public request_book {
       return c_.settle(s);
     }
     if (r.cache() == nullptr) return;
-    o.cursor.wrote(*r.cache(), accepted, fin && everything);
     writing_.served(r.writing);
     if (!everything) {
+      o.cursor.wrote(*r.cache(), accepted, false);
       s.is_blocked = true;
       writing_.unready(r.writing, o.sequence, item);
       return;
     }
-    if (!fin) return;
+    o.cursor.wrote_all(offer_);
+    if (!fin) {
+      if (!offer_.more) writing_.unready(r.writing, o.sequence, item);  // the cache will say when there is more
+      return;
+    }
     s.fin_wanted = s.fin_written = true;
     (void)s.ends.apply(lifetime::input::local_fin);
     const slot_handle h = requests_.handle_of(o.owner);
@@ -240,6 +243,7 @@ class group_service : public request_book {
   }
 
   group_writer::scratch scratch_{};
+  group_writer::offer offer_{};  ///< What `next_write` showed last.
 };
 
 }  // namespace moql::detail
