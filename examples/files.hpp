@@ -72,8 +72,9 @@ class pending_file {
   /// An empty path: a file in the folder for temporary ones that nobody will keep.
   explicit pending_file(std::string path) : final_(std::move(path)) {
     std::error_code error;
-    if (std::filesystem::is_directory(final_, error)) {
-      why_ = complaint(final_, "is a directory, not a file");
+    const auto status = std::filesystem::status(final_, error);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+      why_ = complaint(final_, "exists and is not a regular file");
       return;
     }
     temporary_ =

@@ -164,10 +164,12 @@ int main(int argc, char** argv) {
   app.add_option("INPUT", o.input, "Hex text, a file, or - for the standard input")->required();
   try {
     app.parse(argc, argv);
+    return run(o, version->count() != 0);
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& e) {
     return refuse(e.what());
+  } catch (const std::exception& e) {  // memory ran out
+    return refuse(e.what());
   }
-  return run(o, version->count() != 0);
 }

@@ -150,10 +150,12 @@ int main(int argc, char** argv) {
   app.add_option("--record", o.record, "Writes the session as JSON, for moql-inspect");
   try {
     app.parse(argc, argv);
+    return run(o);
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& e) {
     return refuse(e.what());
+  } catch (const std::exception& e) {  // memory ran out
+    return refuse(e.what());
   }
-  return run(o);
 }

@@ -2,45 +2,11 @@
 /// A file from one session to another in one version, over a network in memory: announced, discovered, subscribed to,
 /// written group by group as the network drains, received in whatever order it arrives.
 
-#include <moql/adapter/loopback.hpp>
-#include <moql/moql.hpp>
-
 #include "reassembly.hpp"
 #include "tap.hpp"
+#include "transfer_setup.hpp"
 
 namespace examples {
-
-struct transfer_options {
-  moql::version ver = moql::lite06;
-  std::uint64_t seed = 1;
-  std::size_t chunk = 8192;               ///< Largest fragment that a stream's bytes arrive in.
-  std::optional<unsigned> datagram_loss;  ///< Percent; given, a track of datagrams is sent as well (05, 06).
-  std::vector<wire_listener*> listeners{};
-  std::function<void(std::uint64_t bytes)> progress = [](std::uint64_t) {};
-};
-
-struct transfer_result {
-  std::size_t groups{}, frames{};
-  std::uint64_t bytes{};
-  std::uint64_t streams{};
-  std::uint64_t control_bytes{};       ///< Everything written to streams but payload.
-  std::size_t warm_groups{};           ///< What came before the steady state.
-  std::uint64_t steady_allocations{};  ///< Of both sessions and the cache, from then on.
-  std::size_t datagrams_sent{}, datagrams_received{};
-  std::string trouble{};  ///< Why it is not what was sent; empty if nothing is known against it.
-};
-
-/// Counts how often the library asks for memory.
-struct allocation_counter {
-  std::uint64_t count = 0;
-  [[nodiscard]] moql::memory get() {
-    return {+[](void* context, std::size_t size) noexcept {
-              ++static_cast<allocation_counter*>(context)->count;
-              return std::malloc(size);
-            },
-            +[](void*, void* block, std::size_t) noexcept { std::free(block); }, this};
-  }
-};
 
 class transfer {
  public:
@@ -55,7 +21,7 @@ class transfer {
         client_wire_(net_.a(), peer::client, o.listeners),
         server_wire_(net_.b(), peer::server, o.listeners),
         track_(track_of(cut, file.size()), allocations_.get()),
-        meter_({.max_age_ms = 1000, .groups_max = 8}, allocations_.get()),
+        meter_({.max_age_ms = for_ever_ms, .groups_max = 64}, allocations_.get()),
         received_(cut, moql::has_timestamps(o.ver), out) {
     result_.warm_groups = std::min(cut.groups.size() / 2, warm_groups_max);
   }
@@ -70,6 +36,8 @@ class transfer {
       turn();
       if (!move_on()) fail("nothing moves any more");
     }
+    do turn();
+    while (net_.step(client_, server_));  // datagrams may still be on their way
     count();
     client_.close();
     do turn();
@@ -79,44 +47,16 @@ class transfer {
   }
 
  private:
-  static constexpr std::uint64_t for_ever_ms = (std::uint64_t{1} << 53) - 1;
-  static constexpr std::size_t groups_ahead = 4;
-  static constexpr std::size_t groups_kept = 2 * groups_ahead;  // a group is evicted only when its successors were read
   static constexpr std::uint64_t bytes_ahead = 512 * 1024;
-  static constexpr std::size_t warm_groups_max = 32;
+  static constexpr std::size_t warm_groups_max = 64;
+  static constexpr std::size_t datagrams_a_turn = 32;  // a session drops those that the transport does not take
   static constexpr std::string_view broadcast = "examples/loopback", media_track = "media", meter_track = "meter";
-
-  [[nodiscard]] static moql::loopback_options network_of(const transfer_options& o) {
-    moql::loopback_options n;
-    n.seed = o.seed;
-    n.chunk_max = o.chunk;
-    n.delay_min = moql::milliseconds(1);
-    n.delay_max = moql::milliseconds(20);
-    n.reorder_streams = true;
-    n.stream_window = 256 * 1024;
-    n.connection_window = 1024 * 1024;
-    n.datagram_loss_percent = o.datagram_loss.value_or(0);
-    n.protocol = moql::facts(o.ver).protocol;
-    return n;
-  }
-  [[nodiscard]] static moql::config config_of(const transfer_options& o, moql::endpoint side) {
-    moql::config c;
-    c.side = side;
-    c.versions = moql::only(o.ver);
-    if (side == moql::endpoint::client) c.path = "/";
-    c.hop = side == moql::endpoint::client ? 1001 : 1002;
-    return c;
-  }
-  [[nodiscard]] static moql::track_options track_of(const media& cut, std::size_t file_size) {
-    return {.max_age_ms = for_ever_ms,
-            .timescale = cut.timescale,
-            .bytes_max = file_size,  // it is in memory anyway; the number of groups is what bounds the cache
-            .groups_max = groups_kept};
-  }
 
   // ---- the loop
 
   void turn() {
+    client_.on_deadline(net_.now());  // `pump` would do it too, but after the events that it causes could be told
+    server_.on_deadline(net_.now());
     while (auto e = client_.next_event()) subscriber(*e);
     while (auto e = server_.next_event()) publisher(*e);
     publish();
@@ -195,10 +135,13 @@ class transfer {
     const auto id = client_.subscribe(broadcast, media_track, everything, net_.now());
     want(id.error(), "subscribe");
     if (id.has_value()) media_subscription_ = *id;
-    if (!options_.datagram_loss || !moql::has_datagrams(options_.ver)) return;
-    const auto meter = client_.subscribe(broadcast, meter_track, {}, net_.now());
+    if (!wants_meter()) return;
+    const auto meter = client_.subscribe(broadcast, meter_track, everything, net_.now());
     want(meter.error(), "subscribe to the meter");
     if (meter.has_value()) meter_subscription_ = *meter;
+  }
+  [[nodiscard]] bool wants_meter() const {
+    return options_.datagram_loss.has_value() && moql::has_datagrams(options_.ver);
   }
   void finish_group(const moql::group_finished& g) {
     want(g.why, "receive a group");
@@ -208,10 +151,13 @@ class transfer {
 
   /// Writes on while the subscriber is not too far behind: what is in the cache and on its way stays bounded.
   void publish() {
-    if (!has_subscriber_ || track_.is_finished()) return;
+    if (!has_subscriber_ || knows_meter_ != wants_meter() || track_.is_finished()) return;
+    datagrams_due_ = datagrams_a_turn;
     for (; group_ < media_.groups.size(); ++group_, frame_ = 0, has_begun_ = false) {
       const media_group& g = media_.groups[group_];
-      if (!has_begun_ && group_ >= received_.groups() + groups_ahead) return;
+      // 01 and 02 begin with the latest group there is, so the second one waits until the first is under way.
+      const std::size_t ahead_max = received_.bytes() == 0 ? 1 : groups_ahead;
+      if (!has_begun_ && group_ >= received_.groups() + ahead_max) return;
       if (!std::exchange(has_begun_, true)) want(track_.begin_group(g.sequence, net_.now()), "begin a group");
       for (; frame_ < g.frames.size(); ++frame_) {
         const media_frame& f = g.frames[frame_];
@@ -228,7 +174,8 @@ class transfer {
   }
   /// A datagram with how much was written so far, as a meter would send it.
   void measure() {
-    if (!knows_meter_) return;
+    if (!knows_meter_ || datagrams_due_ == 0) return;
+    --datagrams_due_;
     const std::string text = std::to_string(written_);
     want(meter_.write_datagram(result_.datagrams_sent, moql::bytes::copy(text), net_.now()), "write a datagram");
     ++result_.datagrams_sent;
@@ -276,6 +223,7 @@ class transfer {
   std::uint64_t written_ = 0;
   std::uint64_t warm_allocations_ = 0;
   int idle_turns_ = 0;
+  std::size_t datagrams_due_ = 0;
 };
 
 }  // namespace examples

@@ -31,6 +31,7 @@ class recording_transport : public moql::transport_defaults {
     bool fin{};
     std::optional<std::uint64_t> reset{}, stop{};
     std::int32_t order{};
+    bool is_bounded{};  ///< Carries frames and so needs room.
     bool is_blocked{};
   };
   std::map<std::uint64_t, stream> streams;
@@ -52,7 +53,7 @@ class recording_transport : public moql::transport_defaults {
       }
       --uni_credit;
     }
-    streams[next_ours] = {.dir = d, .is_ours = true};
+    streams[next_ours] = {.dir = d, .is_ours = true, .is_bounded = d == moql::direction::uni};
     return {moql::transport_status::ok, moql::stream_id{next_ours++}};
   }
   moql::write_result write(moql::stream_id id, std::span<const moql::chunk> chunks, bool fin) noexcept {
@@ -62,12 +63,11 @@ class recording_transport : public moql::transport_defaults {
       ++bad_calls;
       return {moql::transport_status::closed, 0};
     }
-    const bool is_bounded = s.dir == moql::direction::uni || !s.is_ours;
     std::size_t taken = 0;
     for (const moql::chunk& c : chunks) {
       std::size_t n = c.size;
-      if (is_bounded && n > room) n = room;
-      if (is_bounded && room != SIZE_MAX) room -= n;
+      if (s.is_bounded && n > room) n = room;
+      if (s.is_bounded && room != SIZE_MAX) room -= n;
       s.out += moql::tests::to_hex({c.data, n});
       taken += n;
       if (n < c.size) {
@@ -150,7 +150,7 @@ struct scripted : side {
 
   std::uint64_t peer_opens(moql::direction d, std::string_view data = {}, bool fin = false) {
     const std::uint64_t id = next_theirs++;
-    net.streams[id] = {.dir = d, .is_ours = false};
+    net.streams[id] = {.dir = d, .is_bounded = data.starts_with("03")};
     session.on_open(moql::stream_id{id}, d, now);
     if (!data.empty() || fin)
       feed(id, data, fin);

@@ -243,12 +243,11 @@ inline std::string check_account(version v, const watch& w, bool may_starve) {
       return where + "neither delivered nor accounted for";
     }
     const got_group& h = got->second;
-    if (h.by_datagram) continue;
+    if (h.by_datagram || w.is_cut_short(sequence)) continue;  // the latter may lack even its first frame
     if (h.is_finished && h.why != errc::ok) {
       if (is_complete && g.state != group_state::aborted && !w.was_updated()) return where + "reset without a reason";
       continue;
     }
-    if (w.is_cut_short(sequence)) continue;
     if (h.is_finished) {
       // One that is given up after its end is still whole for whoever has it.
       if (g.state == group_state::open || (g.state == group_state::complete && h.next_frame != g.frames.size()))

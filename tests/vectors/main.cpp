@@ -68,11 +68,12 @@ void run_file(const fs::path& file, report& out) {
   } catch (const nlohmann::json::exception& e) {
     throw unusable(file.string() + ": not JSON: " + e.what());
   }
-  out.add(file.filename().string(), guarded(file.string(), [&] {
-            verdict v;
-            run_session(session, v);
-            return v;
-          }));
+  const std::string name = file.filename().string();
+  const verdict v = guarded(file.string(), [&] {
+    run_session(session, name, [&](const std::string& id, const verdict& each) { out.add(id, each); });
+    return verdict::pass("");
+  });
+  if (v.result == verdict::kind::fail) out.add(name, v);
 }
 
 void run(const fs::path& dir, report& out) {

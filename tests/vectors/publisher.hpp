@@ -57,13 +57,15 @@ class broadcaster {
 
   std::vector<std::string> asked{};   ///< Tracks that the application was asked for.
   std::vector<std::string> failed{};  ///< What our caches would not take.
-  std::map<std::string, std::uint64_t> oversized{};  ///< Datagrams that do not fit, by track.
+  std::set<std::pair<std::string, std::uint64_t>> written{};  ///< Groups, by track.
 
   bool perform(const app_event& a) {
     if (a.verb == "publish") {
       const auto r = b_.session.announce(a.text("path"));
-      if (!r.has_value()) failed.push_back("publish " + a.text("path"));
-      live_[a.text("path")] = *r;
+      if (r.has_value())
+        live_[a.text("path")] = *r;
+      else
+        failed.push_back("publish " + a.text("path"));
     } else if (a.verb == "unpublish") {
       unpublish(a.text("path"));
     } else if (a.verb == "create_tracks") {
@@ -196,6 +198,7 @@ class broadcaster {
   void write_group(const app_event& a) {
     track_cache& c = cache(a.track());
     note(c.begin_group(a.number("sequence"), b_.now), a);
+    written.insert({a.track(), a.number("sequence")});
     for (const json& f : a.facts.at("frames")) write_frame(c, a.number("sequence"), f);
     if (!a.flag("open")) note(c.end_group(a.number("sequence")), a);
   }
@@ -204,7 +207,6 @@ class broadcaster {
     const raw& p = payloads_.get(a.number("size"), a.text("sha256"));
     const errc why = c.write_datagram(time_of(c, a.facts), bytes::copy(byte_view(p)), b_.now);
     if (why == errc::ok) return;
-    oversized[a.track()] = a.number("sequence");
     if (p.size() <= datagram_bytes_max || c.drop_groups(a.number("sequence"), a.number("sequence")) != errc::ok) note(why, a);
   }
 

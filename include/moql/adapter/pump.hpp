@@ -11,7 +11,7 @@ template <transport Transport>
 void pump(session& s, Transport& t, instant now) noexcept {
   if (s.next_deadline() <= now) s.on_deadline(now);
   s.on_max_datagram(t.max_datagram());
-  if (s.is_probed()) s.on_stats(t.stats());
+  if (s.is_probed()) s.on_stats(t.stats(), now);
   const auto carry_out = [&]() noexcept {
     bool any = false;
     while (const auto a = s.next_action()) {

@@ -24,7 +24,7 @@ struct limits {
   std::size_t announce_init_bytes_max = 1024 * 1024;
   /// Payload of one frame. Checked on the length prefix alone; the payload itself is never gathered.
   std::uint64_t frame_bytes_max = 32 * 1024 * 1024;
-  /// Announcements we keep per Announce stream that we opened.
+  /// Announcements we keep per Announce stream that we opened, and announcements of our own.
   std::size_t announcements_max = 10'000;
   /// Announce streams that the peer may have open.
   std::size_t announce_streams_max = 64;

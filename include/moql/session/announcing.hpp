@@ -63,7 +63,8 @@ class announcing {
   announcing(core& c, opening& o) noexcept : c_(c), opening_(o), published_(c.mem), audiences_(c.mem), initial_(c.mem) {}
 
   [[nodiscard]] errc announce(std::string_view path, const route& r, announcement_id& out) noexcept {
-    if (!is_valid_path(path) || !is_valid(r)) return errc::bad_argument;
+    if (!is_valid_path(path) || !c_.can_travel(path) || !is_valid(r)) return errc::bad_argument;
+    if (published_.size() >= c_.caps().announcements_max) return errc::limit_reached;
     slot_handle h;
     published* p = published_.take(h);
     if (p == nullptr) return errc::out_of_memory;
@@ -134,19 +135,29 @@ class announcing {
   }
 
  private:
-  [[nodiscard]] static bool is_valid(const route& r) noexcept {
-    return r.hops.size() <= hops_max && r.warm <= wire::varint_max && r.cold <= wire::varint_max;
+  /// What could not travel, or would only be discarded as a loop where it arrives.
+  [[nodiscard]] bool is_valid(const route& r) const noexcept {
+    if (r.hops.size() > hops_max || r.warm > wire::varint_max || r.cold > wire::varint_max) return false;
+    for (std::size_t i = 0; i < r.hops.size(); ++i) {
+      const std::uint64_t hop = r.hops[i];
+      if (hop > wire::varint_max) return false;
+      if (hop == 0) continue;
+      if (hop == c_.settings.hop) return false;
+      for (std::size_t k = 0; k < i; ++k)
+        if (r.hops[k] == hop) return false;
+    }
+    return true;
   }
   /// Whether `a` may hear of `p`, and under which suffix.
   [[nodiscard]] bool is_visible(const audience& a, const published& p, std::string_view& suffix) const noexcept {
-    const bool covered = covers(a.prefix_view(), p.path_view(), c_.settings.prefixes, suffix);
+    const bool covered = covers(a.prefix_view(), p.path_view(), c_.prefixes(), suffix);
     if (!covered) {
       // a route above the request shows as the request itself. Before 06 an announcement is one exact path.
       if (!has_announce_ids(c_.ver) || !covers(p.path_view(), a.prefix_view())) return false;
       suffix = {};
     }
     const std::uint64_t peer = has_announce_ids(c_.ver) ? opening_.peer().hop : a.exclude_hop;
-    return peer == 0 || (!p.passes(peer) && (c_.ver != lite05 || peer != c_.settings.hop));
+    return peer == 0 || (!p.passes(peer) && peer != c_.settings.hop);
   }
   /// Draft 06 section 5.1.1.1: no unknown hop, then cost, then length, then the newest.
   [[nodiscard]] static bool is_better(const published& a, const published& b) noexcept {
@@ -187,19 +198,23 @@ class announcing {
   }
   /// Something about `path` changed: every audience that sees it is brought up to date.
   void tell_all(std::string_view path) noexcept {
-    audiences_.for_each([&](slot_handle, audience& a) {
+    audiences_.for_each([&](slot_handle h, audience& a) {
       stream_record* s = c_.streams.find(a.stream);
       if (s == nullptr || !a.is_answered || !s->ends.can_send()) return;
       std::string_view suffix;
-      if (!covers(a.prefix_view(), path, c_.settings.prefixes, suffix)) {
+      if (!covers(a.prefix_view(), path, c_.prefixes(), suffix)) {
         if (!has_announce_ids(c_.ver) || !covers(path, a.prefix_view())) return;
         suffix = {};
       }
       const published* p = best(a, suffix);
       const errc e = p == nullptr ? a.told.hide(s->state, suffix, s->out) : a.told.show(s->state, offer(*p, suffix), s->out);
       if (e != errc::ok) return c_.fail(e);
-      if (s->out.size() - s->out_sent > c_.caps().control_backlog_bytes_max)
+      if (s->out.size() - s->out_sent > c_.caps().control_backlog_bytes_max) {
+        s->kind = stream_kind::closing;
+        s->owner = no_slot;
+        audiences_.give(h);
         return c_.abort(*s, stream_code::too_far_behind);
+      }
       c_.flush(*s);
     });
   }

@@ -23,7 +23,7 @@ struct queued_event {
 };
 
 /// What a timer belongs to; with a slot it makes the timer's number.
-enum class timer_kind : std::uint8_t { setup, goaway, straggler, initial_set, header, reply, count_ };
+enum class timer_kind : std::uint8_t { setup, goaway, straggler, initial_set, header, reply, sample, count_ };
 
 struct core {
   core(const config& c, memory m) noexcept
@@ -78,6 +78,14 @@ struct core {
 
   [[nodiscard]] const limits& caps() const noexcept { return settings.caps; }
   [[nodiscard]] bool is_client() const noexcept { return settings.side == endpoint::client; }
+  /// Segments is how everyone matches; 06 leaves no choice.
+  [[nodiscard]] prefix_rule prefixes() const noexcept {
+    return has_announce_ids(ver) ? prefix_rule::segments : settings.prefixes;
+  }
+  /// Whether a message with these strings would be one that we accept ourselves.
+  [[nodiscard]] bool can_travel(std::string_view a, std::string_view b = {}) const noexcept {
+    return a.size() + b.size() < caps().message_bytes_max;
+  }
   [[nodiscard]] bool is_over() const noexcept { return is_closed || transport_gone; }
 
   // ---- streams

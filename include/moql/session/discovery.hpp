@@ -28,7 +28,7 @@ class discovery {
   explicit discovery(core& c) noexcept : c_(c), interests_(c.mem), joined_(c.mem) {}
 
   [[nodiscard]] errc discover(std::string_view prefix, interest_id& out) noexcept {
-    if (!is_valid_path(prefix)) return errc::bad_argument;
+    if (!is_valid_path(prefix) || !c_.can_travel(prefix)) return errc::bad_argument;
     slot_handle h;
     interest* i = interests_.take(h);
     if (i == nullptr) return errc::out_of_memory;
@@ -112,7 +112,7 @@ class discovery {
     const std::string_view suffix = r->suffix_view();
     joined_.clear();
     char* to = joined_.extend(prefix.size() + suffix.size() + 1);
-    const std::size_t n = to == nullptr ? 0 : join(prefix, suffix, c_.settings.prefixes, to);
+    const std::size_t n = to == nullptr ? 0 : join(prefix, suffix, c_.prefixes(), to);
     const std::string_view path(joined_.data(), n);
     const auto fill = [&](auto& e) {
       e.prefix = prefix;

@@ -78,6 +78,10 @@ class engine {
         core.retire(s);
         break;
       case stream_kind::session: core.fail(errc::session_stream_ended); break;
+      case stream_kind::probe_theirs:
+        signal.probe_ended(s, errc::ok, 0);
+        core.retire(s);
+        break;
       default: break;
     }
     s.is_busy = false;
@@ -93,6 +97,7 @@ class engine {
       case timer_kind::initial_set: return discover.initial_set_due(index);
       case timer_kind::header: return fault(core.streams[index], errc::header_timeout);
       case timer_kind::reply: return fault(core.streams[index], errc::request_timeout);
+      case timer_kind::sample: return signal.sample_due();
       case timer_kind::count_: break;
     }
   }
@@ -288,6 +293,11 @@ class engine {
            k == stream_kind::fetch_theirs || k == stream_kind::track_theirs || k == stream_kind::goaway_theirs;
   }
   [[nodiscard]] errc accept_bidi(stream_record& s, bidi_type type) noexcept {
+    if (!s.ends.can_send() && type != bidi_type::goaway) {  // STOP_SENDING came first: there is nobody to answer
+      s.kind = stream_kind::closing;
+      core.abort(s, stream_code::cancelled);
+      return errc::ok;
+    }
     switch (type) {
       case bidi_type::announce: return announce.accept(s);
       case bidi_type::subscribe: return publish.accept(s, stream_kind::subscribe_theirs);

@@ -38,7 +38,7 @@ class fetching {
   [[nodiscard]] errc fetch(std::string_view broadcast, std::string_view track, std::uint64_t group,
                            const fetch_options& o, fetch_id& out) noexcept {
     if (!c_.is_established) return errc::wrong_state;
-    if (!track_names::is_valid(broadcast, track)) return errc::bad_argument;
+    if (!track_names::is_valid(broadcast, track) || !c_.can_travel(broadcast, track)) return errc::bad_argument;
     const msg::fetch m{broadcast, track, o.priority, group, o.frame_start, o.frame_end};
     if (const errc e = measure(m, c_.ver).why; e != errc::ok) return e;
     slot_handle h;
@@ -62,7 +62,7 @@ class fetching {
   [[nodiscard]] errc query(std::string_view broadcast, std::string_view track, track_query_id& out) noexcept {
     if (!c_.is_established) return errc::wrong_state;
     if (!has_track_stream(c_.ver)) return errc::not_in_version;
-    if (!track_names::is_valid(broadcast, track)) return errc::bad_argument;
+    if (!track_names::is_valid(broadcast, track) || !c_.can_travel(broadcast, track)) return errc::bad_argument;
     slot_handle h;
     fetched* f = fetches_.take(h);
     if (f == nullptr) return errc::out_of_memory;

@@ -25,7 +25,10 @@ class publishing : public group_service {
     if (const errc e = add_flows(*r, r->want.priority, o.priority, order); e != errc::ok) return e;
     r->is_serving = true;
     listen(slot_of(id), *r, cache);
-    if (before(lite05).has(c_.ver)) say_ok(*r, *s, has_ranges(c_.ver) ? resolve_start(cache, c_.ver, r->want) : std::nullopt);
+    if (before(lite05).has(c_.ver)) {
+      if (has_ranges(c_.ver)) r->start = resolve_start(cache, c_.ver, r->want);  // what is said now holds
+      say_ok(*r, *s, r->start);
+    }
     mark_dirty(*r);
     return errc::ok;
   }

@@ -109,7 +109,8 @@ class session {
   /// The largest datagram that can be sent now, 0 for none; `pump` tells.
   void on_max_datagram(std::size_t size) noexcept { c().datagrams.set_max(size); }
   /// What the transport measures; reported to a peer that probes, when it is worth it.
-  void on_stats(const transport_stats& t) noexcept {
+  void on_stats(const transport_stats& t, instant now) noexcept {
+    c().now = now;
     if (!c().is_over()) e_.signal.on_stats(t);
   }
 
@@ -250,13 +251,12 @@ inline bool session::prepare(detail::queued_event& q) noexcept {
   switch (q.whom) {
     case detail::about::session: return true;
     case detail::about::interest:
-      if (const auto* ended = std::get_if<announce_ended>(&*q.what); ended != nullptr || std::holds_alternative<announce_updated>(*q.what)) {
-        if (!e_.discover.prepare(q)) return false;
-        const auto* now_ended = std::get_if<announce_ended>(&*q.what);
-        e_.infos.drop_path(now_ended != nullptr ? now_ended->path : std::get<announce_updated>(*q.what).path);
-        return true;
-      }
-      return e_.discover.prepare(q);
+      if (!e_.discover.prepare(q)) return false;
+      if (const auto* gone = std::get_if<announce_ended>(&*q.what)) e_.infos.drop_path(gone->path);
+      // 05: an update may be another broadcast on the same path. 06: an update leaves what it announced.
+      if (const auto* changed = std::get_if<announce_updated>(&*q.what); changed != nullptr && c().ver == lite05)
+        e_.infos.drop_path(changed->path);
+      return true;
     case detail::about::subscription: return e_.subscribe.prepare(q);
     case detail::about::fetch:
     case detail::about::query: return e_.fetch.prepare(q);

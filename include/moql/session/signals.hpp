@@ -11,6 +11,7 @@ namespace moql {
 /// that shrinks from a quarter to nothing while the last report ages. As the deployed publishers do it.
 struct report_policy {
   static constexpr duration oldest = seconds(10);
+  static constexpr duration sample = milliseconds(100);  ///< How often it is worth looking.
   std::optional<instant> last{};
   std::uint64_t bitrate{};
   std::uint64_t rtt_ms{};
@@ -21,7 +22,7 @@ struct report_policy {
     const auto left = static_cast<std::uint64_t>((oldest - (now - *last)).us);
     // moved / bitrate > (left / oldest) / 4, in whole numbers of a million
     const std::uint64_t threshold = bitrate / 1'000'000 * left / 40 + bitrate % 1'000'000 * left / 40'000'000;
-    return moved(bitrate, new_bitrate) > threshold || moved(rtt_ms, new_rtt_ms) * 4 > rtt_ms;
+    return moved(bitrate, new_bitrate) > threshold || moved(rtt_ms, new_rtt_ms) * 4 >= (rtt_ms == 0 ? 1 : rtt_ms);
   }
 };
 
@@ -88,10 +89,16 @@ class signals {
   }
   [[nodiscard]] errc accept_probe(stream_record& s) noexcept {
     if (c_.settings.probe == probe_level::none) return errc::not_supported;
+    if (watchers_.size() >= c_.caps().requests_max) return errc::limit_exceeded;
     if (!watchers_.push(s.self)) return errc::out_of_memory;
     s.kind = stream_kind::probe_theirs;
     policy_ = {};  // the first measurement goes out at once
+    sample_due();
     return errc::ok;
+  }
+  /// As long as somebody probes, a deadline makes the caller pump, and with that measure.
+  void sample_due() noexcept {
+    if (is_watched()) c_.set_timer(timer_kind::sample, {}, report_policy::sample);
   }
   [[nodiscard]] step read_probe(stream_record& s, byte_view& in, errc& why) noexcept {
     prober::incoming m;
@@ -99,11 +106,15 @@ class signals {
     if (got != step::ready) return got;
     const auto& p = std::get<msg::probe>(m);
     c_.cancel_timer(timer_kind::reply, s.self);
-    c_.tell(bandwidth{s.kind == stream_kind::probe_theirs, p.bitrate, p.rtt_ms});
+    const bool is_target = s.kind == stream_kind::probe_theirs;
+    // whoever only reports ignores targets. 03 and 04 have no levels.
+    if (!is_target || !has_setup(c_.ver) || c_.settings.probe == probe_level::increase)
+      c_.tell(bandwidth{is_target, p.bitrate, p.rtt_ms});
     return step::ready;
   }
+  /// A Probe stream is over, or the peer reads no more reports on it.
   void probe_ended(stream_record& s, errc why, std::uint64_t code) noexcept {
-    if (s.kind != stream_kind::probe_ours) return;
+    if (s.kind != stream_kind::probe_ours) return forget_watcher(s.self);
     probe_ = {};
     c_.tell(probe_closed{why, code});
   }
@@ -115,6 +126,7 @@ class signals {
     if (!c_.is_established) return errc::wrong_state;
     if (!has_goaway(c_.ver)) return errc::not_in_version;
     if (has_sent_goaway_) return errc::wrong_state;
+    if (c_.is_going_away) return errc::going_away;
     if (uri.size() > uri_bytes_max || !is_utf8(uri)) return errc::bad_argument;
     if (c_.is_client() && !uri.empty() && since(lite06).has(c_.ver)) return errc::bad_argument;
     stream_record* s = c_.open(stream_kind::goaway_ours, true, no_slot);
@@ -156,6 +168,10 @@ class signals {
   }
 
  private:
+  void forget_watcher(slot_handle h) noexcept {
+    for (std::size_t i = 0; i < watchers_.size(); ++i)
+      if (watchers_[i] == h) return watchers_.erase(i);
+  }
   void take_goaway() noexcept {
     c_.is_going_away = true;
     c_.tell(goaway_received{{uri_.data(), uri_.size()}});

@@ -57,7 +57,7 @@ class subscribing {
 
   [[nodiscard]] errc subscribe(std::string_view broadcast, std::string_view track, const subscribe_options& o,
                                subscription_id& out) noexcept {
-    if (!track_names::is_valid(broadcast, track) || !is_valid(o.want)) return errc::bad_argument;
+    if (!track_names::is_valid(broadcast, track) || !c_.can_travel(broadcast, track) || !is_valid(o.want)) return errc::bad_argument;
     if (c_.is_established)
       if (const errc e = measure(msg::subscribe{0, broadcast, track, o.want}, c_.ver).why; e != errc::ok) return e;
     slot_handle h;
@@ -251,7 +251,9 @@ class subscribing {
   void give_info(slot_handle h, subscribed& s, const msg::track_info& info) noexcept {
     tell(h, track_known{id_of<subscription_id>(h), info});
     s.has_info = true;
-    for (std::uint32_t i = s.first_group; i != no_slot; i = c_.streams[i].after) {
+    std::uint32_t i = s.first_group;  // the newest; they are released in the order they came
+    while (i != no_slot && c_.streams[i].after != no_slot) i = c_.streams[i].after;
+    for (; i != no_slot; i = c_.streams[i].before) {
       c_.streams[i].is_held = false;
       c_.wake_reader(c_.streams[i]);
     }

@@ -109,10 +109,13 @@ class track_infos {
     forget(i);
     if (tracks_[i].stream == slot_handle{}) tracks_.give(tracks_.handle_of(i));
   }
-  /// Cached facts about a path belong to the announcement that carried it.
-  void drop_path(std::string_view broadcast) noexcept {
+  /// Cached facts about a path belong to the announcement that carried it; on 06 that is a route, over
+  /// everything below it.
+  void drop_path(std::string_view path) noexcept {
+    const bool is_route = has_announce_ids(c_.ver);
     tracks_.for_each([&](slot_handle h, known_track& t) {
-      if (!t.is_indexed || t.names.broadcast() != broadcast) return;
+      const std::string_view broadcast = t.names.broadcast();
+      if (!t.is_indexed || !(is_route ? covers(path, broadcast) : broadcast == path)) return;
       forget(h.index);
       if (t.stream == slot_handle{}) tracks_.give(h);
     });
