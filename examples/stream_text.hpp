@@ -99,7 +99,12 @@ class stream_text {
       with_rules(*type_, is_bidi_, is_answer_, [&]<class Rules>() { why = Rules::receive_fin(state_, ver_); });
       where = unit_.empty() ? "" : std::to_string(unit_.size()) + " bytes of a message";
     }
-    if (why != moql::errc::ok) fail(why, {at_, at_, where});
+    if (why == moql::errc::ok) return;
+    if (!tail_.empty()) {
+      unit_ = tail_;
+      unit_from_ = at_ - tail_.size();
+    }
+    fail(why, {at_, at_, where});
   }
 
  private:
@@ -180,6 +185,9 @@ class stream_text {
     at_ += taken;
     for (std::size_t i = 0; i < taken && unit_.size() < header_bytes; ++i) unit_.push_back(before[i]);
     if (got == moql::step::fault) return fail(why, header_fault(why));
+    const std::size_t kept = std::min(taken, header_bytes);
+    tail_.assign(before.begin() + static_cast<std::ptrdiff_t>(taken - kept),
+                 before.begin() + static_cast<std::ptrdiff_t>(taken));
     if (got == moql::step::wait) return;
     frame_size_ = p.size;
     frame_done_ = p.offset + p.payload.size();
@@ -188,6 +196,7 @@ class stream_text {
     if (moql::has_timestamps(ver_)) line += ", timestamp " + std::to_string(p.timestamp);
     tell(unit_from_, line);
     frame_size_ = frame_done_ = 0;
+    tail_.clear();
     next_unit();
   }
   /// Which of a frame's two fields is wrong.
@@ -217,6 +226,7 @@ class stream_text {
   std::size_t at_ = 0;
   std::vector<std::uint8_t> unit_{};  ///< The message under way, or the beginning of the frame.
   std::size_t unit_from_ = 0;
+  std::vector<std::uint8_t> tail_{};  ///< The last bytes of a frame that is not complete.
   std::optional<fault> wrong_{};
 };
 

@@ -71,6 +71,12 @@ inline mix make_mix(std::size_t kind, choices& pick) {
   return m;
 }
 
+/// What happened, so that a test can see that its story was not an empty one.
+struct tally {
+  std::size_t announcements = 0, subscriptions = 0, whole_groups = 0, cut_groups = 0, frames = 0, datagrams = 0,
+              losses = 0, whole_fetches = 0, refused_fetches = 0, answers = 0, refusals = 0, reports = 0, goaways = 0;
+};
+
 class world;
 
 class app {
@@ -95,6 +101,7 @@ class app {
   std::size_t connected_heard = 0;
   std::size_t closed_heard = 0;
   session_closed last_close{};
+  tally seen{};
   bool is_quiet = false;  ///< Only answers, and those at once.
   std::uint64_t hop = 0;
 
@@ -395,6 +402,7 @@ inline void app::hear_announced(const announced& a, int by) {
   must(by == 1 ? count == 0 : count == 1, "an announcement out of turn");
   must(covers(i->second.prefix, a.path) && a.prefix == i->second.prefix, "an announcement outside of its prefix");
   count = 1;
+  ++seen.announcements;
 }
 
 inline void app::hear(const event& e) {
@@ -427,6 +435,7 @@ inline void app::hear(const event& e) {
           [&](const subscription_started& m) {
             if (watch* w = heard(m.subscription)) {
               w->is_started = true;
+              ++seen.subscriptions;
               if (m.group) w->start = m.group;
             }
           },
@@ -449,6 +458,7 @@ inline void app::hear(const event& e) {
             if (w == nullptr) return;
             const auto g = w->groups.find(p.group);
             if (g == w->groups.end() || g->second.is_finished) return fail("a frame outside of its group");
+            seen.frames += p.is_last() ? 1 : 0;
             must(!has_track_stream(v) || w->is_known, "a frame before the track's properties");
             must(check_part(v, w->track, p.group, g->second.next_frame, g->second.offset, p.frame, p.timestamp, p.size,
                             p.offset, p.payload));
@@ -460,6 +470,7 @@ inline void app::hear(const event& e) {
             if (g == w->groups.end() || g->second.is_finished) return fail("the end of no group");
             g->second.is_finished = true;
             g->second.why = m.why;
+            ++(m.why == errc::ok ? seen.whole_groups : seen.cut_groups);
             must(m.why != errc::ok || g->second.offset == 0, "a whole group that ends inside a frame");
           },
           [&](const datagram_received& d) {
@@ -467,6 +478,7 @@ inline void app::hear(const event& e) {
             if (w == nullptr) return;
             const auto [g, is_new] = w->groups.try_emplace(d.group, got_group{.by_datagram = true});
             if (!is_new) return fail("a group twice");
+            ++seen.datagrams;
             must(check_part(v, w->track, d.group, g->second.next_frame, g->second.offset, 0, d.timestamp,
                             d.payload.size(), 0, d.payload));
             g->second.is_finished = true;
@@ -474,6 +486,7 @@ inline void app::hear(const event& e) {
           [&](const groups_lost& l) {
             if (watch* w = heard(l.subscription)) {
               must(l.first <= l.last, "an empty range of losses");
+              ++seen.losses;
               for (const groups_lost& before : w->lost)
                 must(l.last < before.first || before.last < l.first, "a loss reported twice");
               w->lost.push_back(l);
@@ -486,6 +499,7 @@ inline void app::hear(const event& e) {
             if (watch* w = heard(c.subscription)) {
               w->is_closed = true;
               w->why = c.why;
+              seen.refusals += c.why == errc::refused_by_peer ? 1 : 0;
             }
           },
           [&](const fetch_part& p) {
@@ -499,6 +513,7 @@ inline void app::hear(const event& e) {
             if (f == fetches.end() || f->second.is_left || f->second.is_closed) return fail("the end of no fetch");
             fetching& x = f->second;
             x.is_closed = true;
+            ++(c.why == errc::ok ? seen.whole_fetches : seen.refused_fetches);
             if (c.why != errc::ok) return;
             if (x.track == nullptr) return fail("a fetch of nothing succeeded");
             const sent_group& g = x.track->groups[x.group];
@@ -511,6 +526,7 @@ inline void app::hear(const event& e) {
             if (q == queries.end()) return fail("an answer to no question");
             if (a.why == errc::ok)
               must(q->second != nullptr && a.info.timescale == q->second->options.timescale, "a wrong answer");
+            seen.answers += a.why == errc::ok ? 1 : 0;
             queries.erase(q);
           },
           [&](const subscribe_requested& r) {
@@ -527,6 +543,8 @@ inline void app::hear(const event& e) {
           },
           [&](const subscribe_updated& u) { must(requests.count(u.request) == 1, "an update of no request"); },
           [&](const request_closed& c) { must(requests.erase(c.request) == 1, "the end of no request"); },
+          [&](const bandwidth&) { ++seen.reports; },
+          [&](const goaway_received&) { ++seen.goaways; },
           [](const auto&) {},
       },
       e);

@@ -7,6 +7,7 @@
 using namespace moql;
 using testing::sim::balance;
 using testing::sim::choices;
+using testing::sim::tally;
 using testing::sim::world;
 
 namespace {
@@ -14,7 +15,12 @@ namespace {
 struct outcome {
   std::string fault;
   std::uint64_t trace = 0;
+  tally client{}, server{};
 };
+constexpr std::size_t tally::*numbers[] = {
+    &tally::announcements, &tally::subscriptions, &tally::whole_groups,    &tally::cut_groups, &tally::frames,
+    &tally::datagrams,     &tally::losses,        &tally::whole_fetches,   &tally::refused_fetches, &tally::answers,
+    &tally::refusals,      &tally::reports,       &tally::goaways};
 version version_of(std::uint64_t seed) { return all_versions[seed % all_versions.size()].id; }
 std::size_t mix_of(std::uint64_t seed) { return seed / all_versions.size() % testing::sim::mixes; }
 
@@ -27,7 +33,7 @@ outcome play(std::uint64_t seed) {
     const auto publishers = static_cast<unsigned>(1 + pick.below(3));
     world w(pick, version_of(seed), mix_of(seed), publishers, payload, memory.get());
     w.play(100 + pick.below(400));
-    out = {w.fault, w.net.trace()};
+    out = {w.fault, w.net.trace(), w.a.seen, w.b.seen};
   }
   if (out.fault.empty() && payload.shares() != 0) out.fault = "payload is still held";
   if (out.fault.empty() && (memory.blocks != 0 || memory.bytes != 0)) out.fault = "memory leaks";
@@ -42,12 +48,19 @@ TEST_CASE("1000 seeds of everything two sessions can do, in every version, over 
   std::uint64_t last = 1000;
   if (const char* one = std::getenv("MOQL_SIM_SEED")) last = (first = std::strtoull(one, nullptr, 10)) + 1;
   if (const char* many = std::getenv("MOQL_SIM_SEEDS")) last = first + std::strtoull(many, nullptr, 10);
+  tally all;
   for (std::uint64_t seed = first; seed < last; ++seed) {
     const outcome one = play(seed);
+    for (const tally& t : {one.client, one.server})
+      for (const auto m : numbers) all.*m += t.*m;
     if (!one.fault.empty())
       FAIL_CHECK("MOQL_SIM_SEED=", seed, " version ", facts(version_of(seed)).name, ", mix ", mix_of(seed), ": ", one.fault);
     if (seed % 4 != 0) continue;
     const outcome again = play(seed);
     if (again.trace != one.trace) FAIL_CHECK("MOQL_SIM_SEED=", seed, " does not repeat itself");
   }
+  if (last - first < 1000) return;
+  for (const auto m : numbers) CHECK(all.*m > 100);
+  CHECK(all.frames > 50'000);
+  CHECK(all.whole_groups > 20'000);
 }

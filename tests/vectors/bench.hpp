@@ -81,7 +81,8 @@ class witness : public transport_defaults {
 
 class bench {
  public:
-  bench(version v, const config& c, bool byte_by_byte) : ver(v), session(c), wire(facts(v).protocol), slow_(byte_by_byte) {}
+  bench(version v, const config& c, bool byte_by_byte)
+      : ver(v), session(c), wire(facts(v).protocol), slow_(byte_by_byte) {}
 
   version ver;
   moql::session session;

@@ -56,8 +56,11 @@ inline decoded_stream decode_stream(version v, bool bidi, std::uint64_t type, bo
   if (type == 0x20 && bidi && answer && !in.empty()) in = in.subspan(1);  // 0x21 precedes SERVER_SETUP
   while (!in.empty() && out.why == errc::ok) {
     const std::string_view name = next_message(v, bidi, type, answer, out.messages.size(), in);
-    if (name.empty()) {
-      out.why = errc::unexpected_message;
+    if (name.empty()) {  // a type nobody knows, or more than may come
+      const message_head m = read_head(in, true, framing::length);
+      const bool is_typed = bidi && answer && (type == 0x02 || type == 0x01);
+      out.why = is_typed && (m.why != errc::ok || m.body_size > in.size() - m.size) ? errc::stream_cut
+                                                                                    : errc::unexpected_message;
       break;
     }
     outcome o;

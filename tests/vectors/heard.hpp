@@ -25,7 +25,10 @@ struct comparison {
 namespace detail {
 
 inline const char* name_of(group_end e) {
-  return e == group_end::complete ? "complete" : e == group_end::failed ? "failed" : e == group_end::left ? "left" : "open";
+  return e == group_end::complete ? "complete"
+         : e == group_end::failed ? "failed"
+         : e == group_end::left   ? "left"
+                                  : "open";
 }
 inline bool same_frames(const group_seen& mine, const json& theirs, version v, std::string& why) {
   if (mine.frames.size() != theirs.size()) {
@@ -34,7 +37,8 @@ inline bool same_frames(const group_seen& mine, const json& theirs, version v, s
   }
   for (std::size_t i = 0; i < mine.frames.size(); ++i) {
     const frame_seen& f = mine.frames[i];
-    const bool same_time = !has_timestamps(v) || !theirs[i].contains("timestamp") || theirs[i]["timestamp"] == f.timestamp;
+    const bool same_time =
+        !has_timestamps(v) || !theirs[i].contains("timestamp") || theirs[i]["timestamp"] == f.timestamp;
     if (theirs[i].at("size") == f.size && theirs[i].at("sha256") == f.sha256 && same_time) continue;
     why = "frame " + std::to_string(i) + " differs";
     return false;
@@ -94,7 +98,8 @@ inline void compare_heard(const trace& t, who me, replay& r, comparison& out) {
       else if (!ears.left.contains(a.track()))
         out.fail("no " + a.verb + " of " + a.track());
     } else if (a.verb == "track_info") {
-      if (!detail::take(ears.track_infos[a.track()], [&](const json& i) { return !i.is_null() && detail::same_info(i, a); }))
+      if (!detail::take(ears.track_infos[a.track()],
+                        [&](const json& i) { return !i.is_null() && detail::same_info(i, a); }))
         out.fail("no such TRACK_INFO of " + a.track());
     } else if (a.verb == "track_info_error") {
       const bool is_query = detail::take(ears.track_infos[a.track()], [](const json& i) { return i.is_null(); });
@@ -129,8 +134,10 @@ inline void compare_heard(const trace& t, who me, replay& r, comparison& out) {
   for (const app_event& a : t.app)
     if (a.is_did && a.verb == "goaway" && a.by == other(me) &&
         std::find(ears.goaways.begin(), ears.goaways.end(), a.text("uri")) == ears.goaways.end()) {
-      if (ears.goaways.empty()) out.fail("GOAWAY was not heard");
-      else out.because("U-12 only the first GOAWAY counts");
+      if (ears.goaways.empty())
+        out.fail("GOAWAY was not heard");
+      else
+        out.because("U-12 only the first GOAWAY counts");
     }
   for (const auto& [prefix, unused] : ears.announcements) (void)announced[prefix];
   for (const auto& [prefix, want] : announced) {

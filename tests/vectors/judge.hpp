@@ -66,6 +66,32 @@ inline std::string text_of(const outcome& o) {
   return o.why == errc::ok ? "accepted" : "rejected: " + std::string(moql::text_of(o.why)) + " (" + rule_of(o) + ")";
 }
 
+/// Both sides may name several rules.
+inline std::set<std::string> alternatives(const std::string& list) {
+  std::set<std::string> out;
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t end = std::min(list.find('/', at), list.size());
+    out.insert(list.substr(at, end - at));
+    at = end + 1;
+  }
+  return out;
+}
+/// Whether a line that names the rules `theirs` means what we call `why`, by the rules `ours`.
+inline bool may_be_called(errc why, const std::string& ours, const std::string& theirs) {
+  std::set<std::string> mine = alternatives(ours);
+  switch (why) {  // one condition, written down in several rules
+    case errc::truncated: mine.insert({"R-018", "R-021", "R-057"}); break;
+    case errc::trailing: mine.insert("R-057"); break;
+    case errc::bad_parameter: mine.insert("R-021"); break;
+    case errc::bad_path: mine.insert("R-022"); break;
+    case errc::setup_cut: mine.insert("R-020"); break;
+    default: break;
+  }
+  for (const std::string& r : alternatives(theirs))
+    if (mine.contains(r)) return true;
+  return false;
+}
+
 /// A decoder that remembers how many bytes each field took.
 struct tracer {
   wire::decoder d;

@@ -15,9 +15,9 @@ struct reaction {
   errc why{};
   version established{};
   bool is_established = false;
-  bool is_alive = false;  ///< Another stream was opened afterwards, and answered.
-  raw answer{};           ///< On the stream in question, when the peer opened it.
-  std::size_t groups = 0;  ///< Group streams that we opened.
+  bool is_alive = false;             ///< Another stream was opened afterwards, and answered.
+  raw answer{};                      ///< On the stream in question, when the peer opened it.
+  std::size_t groups = 0;            ///< Group streams that we opened.
   std::vector<std::string> heard{};  ///< By the application, in the vectors' words.
   /// Whether both are one behaviour. How much of an answer was out before a fault depends on how the bytes came.
   [[nodiscard]] bool is_same_as(const reaction& o) const {
@@ -213,7 +213,8 @@ class place {
         if (s.is_refused()) at_ = id;
     const bool is_refused = at_ && b_.wire.streams[*at_].is_refused();
     if (at_ && !b_.wire.streams[*at_].is_ours) r.answer = b_.wire.streams[*at_].sent;
-    for (const auto& [id, s] : b_.wire.streams) r.groups += s.is_ours && !s.is_bidi && !s.sent.empty() && s.sent[0] == 0;
+    for (const auto& [id, s] : b_.wire.streams)
+      r.groups += s.is_ours && !s.is_bidi && !s.sent.empty() && s.sent[0] == 0;
     // A stream that the peer took back is not one that we refused.
     if (r.why == errc::reset_by_peer) {
       r.why = errc::ok;

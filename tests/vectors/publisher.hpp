@@ -1,5 +1,6 @@
 #pragma once
-/// The publisher's place in a recorded session: publishes what the recorded application published and answers as it did.
+/// The publisher's place in a recorded session: publishes what the recorded application published and answers as it
+/// did.
 
 #include <memory>
 
@@ -55,8 +56,8 @@ class broadcaster {
  public:
   broadcaster(bench& b, const trace& t, payloads& p, who me) : b_(b), t_(t), payloads_(p), me_(me) {}
 
-  std::vector<std::string> asked{};   ///< Tracks that the application was asked for.
-  std::vector<std::string> failed{};  ///< What our caches would not take.
+  std::vector<std::string> asked{};                           ///< Tracks that the application was asked for.
+  std::vector<std::string> failed{};                          ///< What our caches would not take.
   std::set<std::pair<std::string, std::uint64_t>> written{};  ///< Groups, by track.
 
   bool perform(const app_event& a) {
@@ -170,8 +171,7 @@ class broadcaster {
     for (const recorded_stream& s : t_.streams) {
       if (s.opener == me_ || !s.bidi || purpose_of(t_.ver, true, s.from(s.opener).bytes) != "track " + track) continue;
       const auto d = decode<msg::track_info>(s.from(me_).bytes, t_.ver);
-      if (d.why == errc::ok)
-        return {d.message.priority, d.message.ordered, d.message.max_age_ms, d.message.timescale};
+      if (d.why == errc::ok) return {d.message.priority, d.message.ordered, d.message.max_age_ms, d.message.timescale};
     }
     for (const app_event& a : t_.app)
       if (a.is_did && a.by == me_ && a.track() == track && a.verb == "accept_track")
@@ -207,7 +207,8 @@ class broadcaster {
     const raw& p = payloads_.get(a.number("size"), a.text("sha256"));
     const errc why = c.write_datagram(time_of(c, a.facts), bytes::copy(byte_view(p)), b_.now);
     if (why == errc::ok) return;
-    if (p.size() <= datagram_bytes_max || c.drop_groups(a.number("sequence"), a.number("sequence")) != errc::ok) note(why, a);
+    if (p.size() <= datagram_bytes_max || c.drop_groups(a.number("sequence"), a.number("sequence")) != errc::ok)
+      note(why, a);
   }
 
   bench& b_;

@@ -40,7 +40,8 @@ class replay {
   /// Ours for a recorded stream; none if we never opened one of that kind. Pairs in the order of opening.
   [[nodiscard]] std::optional<stream_id> pair(std::size_t n) {
     const recorded_stream& s = t_.streams[n];
-    if (s.opener != me_) return bench_.wire.streams.contains(stream_id{s.quic_id}) ? std::optional(stream_id{s.quic_id}) : std::nullopt;
+    if (s.opener != me_)
+      return bench_.wire.streams.contains(stream_id{s.quic_id}) ? std::optional(stream_id{s.quic_id}) : std::nullopt;
     if (const auto i = pairs_.find(n); i != pairs_.end()) return i->second;
     const std::string wanted = purpose_of(t_.ver, s.bidi, s.from(me_).bytes);
     if (wanted.empty()) return {};
@@ -87,7 +88,8 @@ class replay {
     c.hop = t.origin(me);
     if (negotiates_in_band(t.ver) && me == who::server) c.versions = only(t.ver);  // as it was recorded: it selects
     for (const recorded_stream& s : t.streams) {
-      if (s.bidi && s.opener != me && purpose_of(t.ver, true, s.from(s.opener).bytes) == "probe") c.probe = probe_level::report;
+      if (s.bidi && s.opener != me && purpose_of(t.ver, true, s.from(s.opener).bytes) == "probe")
+        c.probe = probe_level::report;
       if (s.bidi || s.opener != me || s.from(me).bytes.empty() || s.from(me).bytes[0] != 0x01) continue;
       const auto d = decode<msg::setup>(byte_view(s.from(me).bytes).subspan(1), t.ver);
       if (d.why == errc::ok) c.probe = static_cast<probe_level>(d.message.probe.value_or(0));
@@ -160,7 +162,8 @@ class replay {
     raw data = e.bytes;
     std::size_t& seen = fed_[e.stream];
     constexpr std::size_t id_at = 2;  // behind the type and a length below 64
-    if (!s.bidi && s.opener != me_ && s.from(s.opener).bytes.at(0) == 0x00 && seen <= id_at && id_at < seen + data.size())
+    if (!s.bidi && s.opener != me_ && s.from(s.opener).bytes.at(0) == 0x00 && seen <= id_at &&
+        id_at < seen + data.size())
       renumber(data[id_at - seen]);
     seen += e.bytes.size();
     return data;

@@ -26,8 +26,8 @@ class listener {
 
   // What came of it; tracks go by "path|name".
   std::map<std::string, std::vector<group_seen>> groups{};
-  std::map<std::string, std::vector<std::string>> track_ends{};  ///< "end", "error", "closed"
-  std::map<std::string, std::vector<json>> track_infos{};        ///< null: refused
+  std::map<std::string, std::vector<std::string>> track_ends{};     ///< "end", "error", "closed"
+  std::map<std::string, std::vector<json>> track_infos{};           ///< null: refused
   std::map<std::string, std::vector<std::string>> announcements{};  ///< By prefix: "+path", "-path", "~path"
   std::map<std::string, std::vector<std::pair<std::uint64_t, frame_seen>>> datagrams{};
   std::vector<std::pair<std::uint64_t, std::uint64_t>> probes{};
@@ -79,37 +79,45 @@ class listener {
     return true;
   }
   void hear(const event& e) {
-    std::visit(overload{
-                   [&](const announced& a) { announce(a.interest, '+', a.path); },
-                   [&](const announce_updated& a) { announce(a.interest, '~', a.path); },
-                   [&](const announce_ended& a) { announce(a.interest, '-', a.path); },
-                   [&](const track_known& k) { known(k); },
-                   [&](const group_started& g) { open_[{g.subscription, g.group}] = {{g.group, {}, {}}, {}}; },
-                   [&](const frame_part& p) { add(open_[{p.subscription, p.group}], p); },
-                   [&](const group_finished& g) {
-                     close(g.subscription, g.group, g.why == errc::ok ? group_end::complete : group_end::failed);
-                   },
-                   [&](const datagram_received& d) {
-                     if (const sub* s = find(d.subscription))
-                       datagrams[s->track].push_back({d.group, {d.payload.size(), d.timestamp, sha256_hex(d.payload.view())}});
-                   },
-                   [&](const subscription_closed& c) { ended(c); },
-                   [&](const fetch_part& p) { add(fetches_[p.fetch].second, p); },
-                   [&](const fetch_closed& c) {
-                     auto& [track, g] = fetches_[c.fetch];
-                     g.seen.end = c.why == errc::ok ? group_end::complete : group_end::failed;
-                     groups[track].push_back(g.seen);
-                   },
-                   [&](const track_answered& a) {
-                     track_infos[queries_[a.query]].push_back(a.why == errc::ok ? json_of(a.info) : json());
-                   },
-                   [&](const bandwidth& w) {
-                     if (!w.is_target) probes.emplace_back(w.bitrate, w.rtt_ms);
-                   },
-                   [&](const goaway_received& g) { goaways.emplace_back(g.uri); },
-                   [](const auto&) {},
-               },
-               e);
+    std::visit(
+        overload{
+            [&](const announced& a) { announce(a.interest, '+', a.path); },
+            [&](const announce_updated& a) { announce(a.interest, '~', a.path); },
+            [&](const announce_ended& a) { announce(a.interest, '-', a.path); },
+            [&](const track_known& k) { known(k); },
+            [&](const group_started& g) {
+              open_[{g.subscription, g.group}] = {{g.group, {}, {}}, {}};
+            },
+            [&](const frame_part& p) {
+              add(open_[{p.subscription, p.group}], p);
+            },
+            [&](const group_finished& g) {
+              close(g.subscription, g.group,
+                    g.why == errc::ok       ? group_end::complete
+                    : g.why == errc::closed ? group_end::left
+                                            : group_end::failed);
+            },
+            [&](const datagram_received& d) {
+              if (const sub* s = find(d.subscription))
+                datagrams[s->track].push_back({d.group, {d.payload.size(), d.timestamp, sha256_hex(d.payload.view())}});
+            },
+            [&](const subscription_closed& c) { ended(c); },
+            [&](const fetch_part& p) { add(fetches_[p.fetch].second, p); },
+            [&](const fetch_closed& c) {
+              auto& [track, g] = fetches_[c.fetch];
+              g.seen.end = c.why == errc::ok ? group_end::complete : group_end::failed;
+              groups[track].push_back(g.seen);
+            },
+            [&](const track_answered& a) {
+              track_infos[queries_[a.query]].push_back(a.why == errc::ok ? json_of(a.info) : json());
+            },
+            [&](const bandwidth& w) {
+              if (!w.is_target) probes.emplace_back(w.bitrate, w.rtt_ms);
+            },
+            [&](const goaway_received& g) { goaways.emplace_back(g.uri); },
+            [](const auto&) {},
+        },
+        e);
   }
 
  private:

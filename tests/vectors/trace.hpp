@@ -95,7 +95,9 @@ inline std::string purpose_of(version v, bool bidi, byte_view in) {
 
 namespace detail {
 inline void add_stream(trace& t, const json& s) {
-  recorded_stream r{.bidi = s.at("kind") == "bidi", .opener = who_from(s.at("opener")), .quic_id = s.at("quic_id").get<std::uint64_t>()};
+  recorded_stream r{.bidi = s.at("kind") == "bidi",
+                    .opener = who_from(s.at("opener")),
+                    .quic_id = s.at("quic_id").get<std::uint64_t>()};
   const std::size_t n = t.streams.size();
   if (s.at("stream").get<std::size_t>() != n) throw bad_line("streams out of order");
   t.wire.push_back({s.at("at").get<std::uint64_t>(), wire_event::what::open, r.opener, n, {}, 0});
@@ -138,7 +140,11 @@ inline trace trace_from(const json& file) {
     t.wire.push_back({d.at("at").get<std::uint64_t>(), wire_event::what::datagram, who_from(d.at("from")), 0,
                       bytes_from(d.at("hex")), 0});
   if (const json& c = file.at("session_close"); !c.is_null())
-    t.wire.push_back({c.at("at").get<std::uint64_t>(), wire_event::what::close, who_from(c.at("from")), 0, {},
+    t.wire.push_back({c.at("at").get<std::uint64_t>(),
+                      wire_event::what::close,
+                      who_from(c.at("from")),
+                      0,
+                      {},
                       c.at("code").get<std::uint64_t>()});
   std::stable_sort(t.wire.begin(), t.wire.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
   for (const json& e : file.at("expect")) {
@@ -156,8 +162,9 @@ inline bool is_same_in_06(const trace& t) {
   for (const recorded_stream& s : t.streams) {
     const auto h = heading_of(s.from(s.opener).bytes);
     if (!h) continue;
-    if (!s.bidi && h->type == 0x00) return false;                                          // GROUP
-    if (s.bidi && (h->type == 0x02 || h->type == 0x03 || h->type == 0x06)) return false;  // SUBSCRIBE, FETCH, TRACK_INFO
+    if (!s.bidi && h->type == 0x00) return false;  // GROUP
+    if (s.bidi && (h->type == 0x02 || h->type == 0x03 || h->type == 0x06))
+      return false;  // SUBSCRIBE, FETCH, TRACK_INFO
     if (s.bidi && h->type == 0x01)
       for (const json& m : decode_stream(lite06, true, 0x01, true, s.from(other(s.opener)).bytes).messages)
         if (m["message"] == "ANNOUNCE_START") return false;

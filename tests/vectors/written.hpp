@@ -51,20 +51,25 @@ inline void compare_request(const both& b, const recorded_stream& s, const condu
     if (m["message"] == "SUBSCRIBE")
       m["subscribe_id"] = std::to_string(b.r.our_id(std::stoull(m["subscribe_id"].get<std::string>())));
   if (mine != theirs) return b.out.fail(purpose + ": we wrote " + text_of(mine) + ", recorded " + text_of(theirs));
-  const bool must_end = s.from(b.me).fin && (purpose.starts_with("subscribe ") || purpose.starts_with("announce ") || purpose == "goaway");
+  const bool must_end = s.from(b.me).fin &&
+                        (purpose.starts_with("subscribe ") || purpose.starts_with("announce ") || purpose == "goaway");
   if (must_end && !c.fin && !c.reset) b.out.fail(purpose + ": we did not end the stream");
 }
 
 // ---------------------------------------------------------------------------------------------- what we answered
 
 /// One announcement stream against another: the paths of one moment may come in another order.
-inline void compare_announcements(const both& b, std::vector<json> mine, std::vector<json> theirs, const std::string& purpose) {
+inline void compare_announcements(const both& b, std::vector<json> mine, std::vector<json> theirs,
+                                  const std::string& purpose) {
   const auto by_path = [](std::vector<json>& list) {
     for (json& m : list) {
-      if (m.contains("broadcast_path_suffixes")) std::sort(m["broadcast_path_suffixes"].begin(), m["broadcast_path_suffixes"].end());
+      if (m.contains("broadcast_path_suffixes"))
+        std::sort(m["broadcast_path_suffixes"].begin(), m["broadcast_path_suffixes"].end());
     }
     std::stable_sort(list.begin(), list.end(), [](const json& x, const json& y) {
-      const auto key = [](const json& m) { return m.contains("broadcast_path_suffix") ? m["broadcast_path_suffix"].get<std::string>() : ""; };
+      const auto key = [](const json& m) {
+        return m.contains("broadcast_path_suffix") ? m["broadcast_path_suffix"].get<std::string>() : "";
+      };
       return key(x) < key(y);
     });
   };
@@ -86,15 +91,18 @@ inline bool was_dropped(const std::vector<json>& answer, std::uint64_t sequence)
 inline bool echoes(const json& ok, const std::vector<json>& request) {
   for (const auto& [key, value] : ok.items()) {
     const std::string asked = key.starts_with("publisher_") ? "subscriber_" + key.substr(10) : key;
-    if (key != "message" && (request.empty() || !request[0].contains(asked) || request[0][asked] != value)) return false;
+    if (key != "message" && (request.empty() || !request[0].contains(asked) || request[0][asked] != value))
+      return false;
   }
   return true;
 }
-inline void compare_subscribe_answer(const both& b, const recorded_stream& s, const conduct& c, const std::string& purpose) {
+inline void compare_subscribe_answer(const both& b, const recorded_stream& s, const conduct& c,
+                                     const std::string& purpose) {
   std::vector<json> mine = messages(b, true, s.from(s.opener).bytes, c.sent, true);
   std::vector<json> theirs = messages(b, true, s.from(s.opener).bytes, s.from(b.me).bytes, true);
   const auto is = [](const char* name) { return [name](const json& m) { return m["message"] == name; }; };
-  if (std::count_if(theirs.begin(), theirs.end(), is("SUBSCRIBE_DROP")) == 0 && std::erase_if(mine, is("SUBSCRIBE_DROP")) != 0)
+  if (std::count_if(theirs.begin(), theirs.end(), is("SUBSCRIBE_DROP")) == 0 &&
+      std::erase_if(mine, is("SUBSCRIBE_DROP")) != 0)
     b.out.because("R-108 groups that are not delivered whole are named in SUBSCRIBE_DROP, the peer names none (Q-16)");
   const bool refused = s.from(b.me).reset && !s.from(b.me).was_stopped;
   if (refused && c.reset && mine.empty() && !theirs.empty() && before(lite05).has(b.t.ver) && theirs.size() == 1)
@@ -135,7 +143,8 @@ inline void compare_answer(const both& b, const recorded_stream& s, const conduc
       const auto mine = messages(b, true, s.from(s.opener).bytes, c.sent, true);
       const auto other = messages(b, true, s.from(s.opener).bytes, theirs.bytes, true);
       if (mine.empty() || other.empty()) return b.out.fail("the opening was not answered");
-      if (mine[0]["selected_version"] != other[0]["selected_version"]) return b.out.fail("another version was selected");
+      if (mine[0]["selected_version"] != other[0]["selected_version"])
+        return b.out.fail("another version was selected");
       return compare_setup(b, mine[0], other[0]);
     }
     case 0x01:
@@ -148,15 +157,18 @@ inline void compare_answer(const both& b, const recorded_stream& s, const conduc
         return b.out.because("Q-21 the peer does not serve FETCH on 03 and 04");
       break;
     case 0x04:
-      if (messages(b, true, s.from(s.opener).bytes, c.sent, true) == messages(b, true, s.from(s.opener).bytes, theirs.bytes, true)) return;
+      if (messages(b, true, s.from(s.opener).bytes, c.sent, true) ==
+          messages(b, true, s.from(s.opener).bytes, theirs.bytes, true))
+        return;
       break;
     case 0x05: return;  // GOAWAY has no answer
     default: break;
   }
   const bool is_open = !theirs.fin && !theirs.reset;
-  if (theirs.reset && !theirs.was_stopped ? !c.reset : c.sent != theirs.bytes || (is_open ? c.fin : theirs.fin && !c.fin))
-    b.out.fail(purpose + ": we answered " + tests::to_hex(c.sent).substr(0, 200) + (c.reset ? " reset" : "") + ", recorded " +
-               tests::to_hex(theirs.bytes).substr(0, 200) + (theirs.reset ? " reset" : ""));
+  if (theirs.reset && !theirs.was_stopped ? !c.reset
+                                          : c.sent != theirs.bytes || (is_open ? c.fin : theirs.fin && !c.fin))
+    b.out.fail(purpose + ": we answered " + tests::to_hex(c.sent).substr(0, 200) + (c.reset ? " reset" : "") +
+               ", recorded " + tests::to_hex(theirs.bytes).substr(0, 200) + (theirs.reset ? " reset" : ""));
 }
 
 // ---------------------------------------------------------------------------------------------- the groups we sent
@@ -177,11 +189,13 @@ inline void missing_group(const both& b, const std::string& purpose) {
 }
 inline void compare_group(const both& b, const recorded_stream& s, const conduct& c, const std::string& purpose) {
   const direction_record& theirs = s.from(b.me);
-  const bool is_prefix = std::equal(c.sent.begin(), c.sent.begin() + static_cast<std::ptrdiff_t>(std::min(c.sent.size(), theirs.bytes.size())),
-                                    theirs.bytes.begin());
+  const bool is_prefix = std::equal(
+      c.sent.begin(), c.sent.begin() + static_cast<std::ptrdiff_t>(std::min(c.sent.size(), theirs.bytes.size())),
+      theirs.bytes.begin());
   const bool is_cut = theirs.reset || theirs.was_stopped;  // how much was out by then is a matter of timing
   if (!is_prefix || (!is_cut && c.sent.size() != theirs.bytes.size()))
-    return b.out.fail(purpose + ": we wrote " + tests::to_hex(c.sent).substr(0, 200) + ", recorded " + tests::to_hex(theirs.bytes).substr(0, 200));
+    return b.out.fail(purpose + ": we wrote " + tests::to_hex(c.sent).substr(0, 200) + ", recorded " +
+                      tests::to_hex(theirs.bytes).substr(0, 200));
   if (theirs.fin && !c.fin) b.out.fail(purpose + ": we did not end it");
   if (theirs.reset && !theirs.was_stopped && !c.reset) b.out.fail(purpose + ": we did not reset it");
   if (!theirs.fin && !theirs.reset && (c.fin || c.reset) && !b.r.closed) b.out.fail(purpose + ": we ended it");

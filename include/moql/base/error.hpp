@@ -51,6 +51,8 @@ enum class stream_code : std::uint64_t {
   const auto v = static_cast<std::uint64_t>(c);
   return v <= 0x5 || v == 0x12 || (v >= 0x30 && v <= 0x39);
 }
+/// 32 to 47, in both spaces: never sent, and without a meaning when received.
+[[nodiscard]] constexpr bool is_reserved(std::uint64_t code) noexcept { return code >= 32 && code <= 47; }
 /// Whether a reset says no more than "not wanted any longer". Before 06 the deployed stacks said that with 0 as well.
 [[nodiscard]] constexpr bool is_cancel(std::uint64_t code, version v) noexcept {
   return code == 0x1 || (code == 0x0 && before(lite06).has(v));

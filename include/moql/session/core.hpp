@@ -246,7 +246,11 @@ struct core {
   void close(errc why, std::uint64_t code, std::string_view text) noexcept {
     if (is_closed) return;
     is_closed = true;
-    close_wanted = !transport_gone;
+    if (transport_gone) {  // a fault in the last words changes nothing any more
+      close_why = close_by_peer ? errc::ok : errc::transport_closed;
+      return;
+    }
+    close_wanted = true;
     close_why = why;
     close_code = code;
     reason.clear();

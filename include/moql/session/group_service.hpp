@@ -95,7 +95,7 @@ class group_service : public request_book {
       return c_.settle(s);
     }
     if (r.cache() == nullptr) return;
-    writing_.served(r.writing);
+    if (accepted != 0 || everything) writing_.served(r.writing);  // being turned away is not a turn
     if (!everything) {
       o.cursor.wrote(*r.cache(), accepted, false);
       s.is_blocked = true;

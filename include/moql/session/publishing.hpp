@@ -42,6 +42,7 @@ class publishing : public group_service {
   [[nodiscard]] errc reject(request_id id, stream_code code) noexcept {
     request* r = live(id);
     if (r == nullptr) return errc::stale_handle;
+    if (is_reserved(static_cast<std::uint64_t>(code))) return errc::bad_argument;
     close(slot_of(id), *r, code);
     c_.tell({{}, about::request, slot_of(id), {}, true});
     return errc::ok;

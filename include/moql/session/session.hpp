@@ -183,6 +183,7 @@ class session {
 
   /// Ends the session. Once is enough; later calls do nothing.
   void close(session_code code = session_code::no_error, std::string_view reason = {}) noexcept {
+    if (is_reserved(static_cast<std::uint64_t>(code))) code = session_code::internal_error;
     if (!c().is_over()) c().close(errc::ok, static_cast<std::uint64_t>(code), reason);
   }
 
@@ -301,7 +302,9 @@ inline std::optional<event> session::next_event() noexcept {
       c().is_closed = true;
       c().close_why = c().close_by_peer ? errc::ok : errc::transport_closed;
     }
-    e_.collapse(c().close_why == errc::ok ? errc::closed : c().close_why, c().close_code);
+    // the streams' code, not the session's; the two are separate spaces.
+    e_.collapse(c().close_why == errc::ok ? errc::closed : c().close_why,
+                static_cast<std::uint64_t>(stream_code::session_closed));
     c().tell(session_closed{c().close_why, c().close_by_peer, c().close_code, c().reason_text()});
   }
 }

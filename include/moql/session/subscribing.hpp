@@ -354,6 +354,8 @@ class subscribing {
   }
   void finish(slot_handle h, subscribed& s, errc why, std::uint64_t code) noexcept {
     if (s.is_gone) return;
+    for (std::uint32_t i = s.first_group; i != no_slot; i = c_.streams[i].after)  // each has its end, before ours
+      tell(h, group_finished{id_of<subscription_id>(h), c_.streams[i].sequence, why, code});
     close(h, s);
     c_.tell({subscription_closed{id_of<subscription_id>(h), why, code}, about::subscription, h, {}, true});
   }
