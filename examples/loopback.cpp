@@ -127,7 +127,10 @@ int run(const options& o) {
   const std::string sum = sha256(*file);
   if (sum.empty()) return refuse("libcrypto has no SHA-256");
   int worst = equal;
-  for (const moql::version v : versions) worst = std::max(worst, carry(v, o, *cut_file, *file, sum));
+  for (const moql::version v : versions) {
+    worst = std::max(worst, carry(v, o, *cut_file, *file, sum));
+    if (worst == unusable) break;
+  }
   return worst;
 }
 

@@ -144,10 +144,11 @@ class stream_text {
     typename Rules::incoming m;
     moql::errc why{};
     const bool had_lead = state_.lead_seen;
+    const std::uint8_t state = state_.received;
     const moql::step got = Rules::receive(state_, ver_, caps_, in, m, why);
     if (got == moql::step::ready) why = rules_.judge(m);
     if (why != moql::errc::ok) {
-      return fail(why, in_stream(locate<half>(unit_, state_.received, ver_, why)));
+      return fail(why, in_stream(locate<half>(unit_, state, ver_, why)));
     }
     if (got == moql::step::ready) {
       const auto print = [&](const auto& x) {

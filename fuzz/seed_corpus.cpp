@@ -1,9 +1,13 @@
-// seed_corpus VECTORS OUT: writes one corpus file for fuzz/decode.cpp per message in the vectors' .jsonl files: the
-// message, the version, the bytes. No JSON library: the lines are flat enough to pick three strings from.
+// seed_corpus VECTORS OUT: writes to OUT/decode one corpus file for fuzz/decode.cpp per message in the vectors' .jsonl
+// files (the message, the version, the bytes), and to OUT/session_bytes two for fuzz/session_bytes.cpp per recorded
+// session: what the peer sent, once for each side, with calls of the application where that side opened streams.
+// No JSON library: the lines are flat enough to pick a few strings from.
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 
 #include "moql/message/all.hpp"
@@ -50,6 +54,135 @@ int number_of(std::string name, version v) {
 
 int nibble(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 0; }
 
+std::string from_hex(const std::string& hex) {
+  std::string out;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) out += static_cast<char>(nibble(hex[i]) << 4 | nibble(hex[i + 1]));
+  return out;
+}
+long number_at(const std::string& line, const std::string& key) {
+  const std::size_t at = line.find("\"" + key + "\":");
+  return at == std::string::npos ? -1 : std::strtol(line.c_str() + at + key.size() + 3, nullptr, 10);
+}
+
+/// One session file as fuzz/session_bytes.cpp reads it, seen from one side.
+class recording {
+ public:
+  struct happening {
+    int stream;
+    bool is_uni, is_by_client, opens;
+    std::string data;
+    long reset, stop;
+    bool fin, from_client;
+  };
+  explicit recording(std::istream& in) {
+    happening now{};
+    bool opens = false;
+    for (std::string line; std::getline(in, line);) {
+      if (version_name.empty()) version_name = string_at(line, "version");
+      if (number_at(line, "stream") >= 0) {
+        now = {};
+        now.stream = static_cast<int>(number_at(line, "stream"));
+        now.is_uni = string_at(line, "kind") == "uni";
+        now.is_by_client = string_at(line, "opener") == "client";
+        opens = true;
+        continue;
+      }
+      const long at = number_at(line, "at");
+      const std::string from = string_at(line, "from");
+      if (at < 0 || from.empty() || line.find("\"auto\":true") != std::string::npos) continue;
+      happening h = now;
+      h.from_client = from == "client";
+      h.data = from_hex(string_at(line, "hex"));
+      h.fin = line.find("\"fin\":true") != std::string::npos;
+      h.reset = number_at(line, "reset");
+      h.stop = number_at(line, "stop");
+      h.opens = opens;
+      opens = false;
+      all[at] = h;
+    }
+  }
+  [[nodiscard]] std::string seen_by(bool client) const {
+    const auto v = version_named(version_name == "06wip" ? "06" : std::string_view(version_name));
+    if (!v) return {};
+    std::string out{static_cast<char>(static_cast<int>(*v) - 1), static_cast<char>((client ? 0 : 1) | 1 << 3), 0, 7};
+    std::map<int, int> number;  // of the recording's streams here
+    int next = 0;
+    int reserved = -1;
+    for (const auto& [at, h] : all) {
+      const bool is_ours = h.is_by_client == client;
+      if (h.opens && is_ours) {
+        const int type = h.data.empty() ? -1 : h.data[0];
+        if (!h.is_uni && (type == 2 || type == 6)) {  // a subscription of 05 and 06 opens both, TRACK first
+          if (reserved < 0) {
+            out += {char(7 | 11 << 3), char(2), char(0)};
+            if (has_track_stream(*v)) reserved = next++;
+            number[h.stream] = type == 6 ? reserved : next;
+            ++next;
+            if (!has_track_stream(*v)) reserved = -1;
+            else reserved = type == 6 ? next - 1 : reserved;
+          } else {
+            number[h.stream] = reserved;
+            reserved = -1;
+          }
+          continue;
+        }
+        number[h.stream] = next++;
+        if (h.is_uni && type == 0 && next > 2) out += {char(7 | 17 << 3), char(7 | 18 << 3), char(1), char(2), 'h', 'i'};
+        if (!h.is_uni && type == 1) out += {char(7 | 7 << 3), char(0)};
+        if (!h.is_uni && type == 3) out += {char(7 | 14 << 3), char(2), char(0)};
+        if (!h.is_uni && type == 4) out += {char(7 | 22 << 3), char(0)};
+        if (!h.is_uni && type == 5) out += {char(7 | 25 << 3), char(0), char(0)};
+        continue;
+      }
+      if (h.from_client == client || out.size() > 8000) continue;
+      std::string rest = h.data;
+      if (h.opens) {
+        number[h.stream] = next++;
+        out += static_cast<char>((h.is_uni ? 1 : 0) | (h.fin ? 1 << 3 : 0));
+        put(out, rest);
+      }
+      const auto n = number.find(h.stream);
+      if (n == number.end() || n->second > 31) continue;
+      const auto op = [&](int what) { out += static_cast<char>(what | n->second << 3); };
+      while (!rest.empty()) {
+        op(2);
+        put(out, rest);
+      }
+      if (h.fin && !h.opens) {
+        op(3);
+        out += char(0);
+      }
+      if (h.reset >= 0) {
+        op(4);
+        out += static_cast<char>(h.reset);
+      }
+      if (h.stop >= 0) {
+        op(5);
+        out += static_cast<char>(h.stop);
+      }
+    }
+    return out;
+  }
+
+ private:
+  /// Moves up to 254 bytes of `from` to `to`, behind their length.
+  static void put(std::string& to, std::string& from) {
+    const std::size_t n = from.size() < 254 ? from.size() : 254;
+    to += static_cast<char>(n);
+    to += from.substr(0, n);
+    from.erase(0, n);
+  }
+  std::string version_name{};
+  std::map<long, happening> all{};
+};
+
+bool write(const std::filesystem::path& to, const std::string& bytes) {
+  std::ofstream out(to, std::ios::binary);
+  out << bytes;
+  if (!out) std::fprintf(stderr, "seed_corpus: cannot write %s\n", to.c_str());
+  return static_cast<bool>(out);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -58,7 +191,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: seed_corpus VECTORS OUT\n");
     return 2;
   }
-  fs::create_directories(argv[2]);
+  const fs::path messages = fs::path(argv[2]) / "decode";
+  const fs::path sessions = fs::path(argv[2]) / "session_bytes";
+  fs::create_directories(messages);
+  fs::create_directories(sessions);
   std::size_t written = 0;
   for (const auto& entry : fs::directory_iterator(argv[1])) {
     if (entry.path().extension() != ".jsonl") continue;
@@ -70,18 +206,22 @@ int main(int argc, char** argv) {
       if (!v || hex.size() > 2048) continue;
       const int message = number_of(string_at(line, "message"), *v);
       if (message < 0) continue;
-      std::string bytes{static_cast<char>(message), static_cast<char>(static_cast<int>(*v) - 1)};
-      for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-        bytes += static_cast<char>(nibble(hex[i]) << 4 | nibble(hex[i + 1]));
-      std::ofstream out(fs::path(argv[2]) / ("vector-" + std::to_string(written)), std::ios::binary);
-      out << bytes;
-      if (!out) {
-        std::fprintf(stderr, "seed_corpus: cannot write to %s\n", argv[2]);
-        return 1;
-      }
+      const std::string head{static_cast<char>(message), static_cast<char>(static_cast<int>(*v) - 1)};
+      if (!write(messages / ("vector-" + std::to_string(written)), head + from_hex(hex))) return 1;
       ++written;
     }
   }
+  if (fs::is_directory(fs::path(argv[1]) / "sessions"))
+    for (const auto& entry : fs::directory_iterator(fs::path(argv[1]) / "sessions")) {
+      std::ifstream in(entry.path());
+      const recording r(in);
+      for (const bool client : {true, false}) {
+        const std::string bytes = r.seen_by(client);
+        if (bytes.empty()) continue;
+        if (!write(sessions / (entry.path().stem().string() + (client ? "-client" : "-server")), bytes)) return 1;
+        ++written;
+      }
+    }
   std::printf("%zu files\n", written);
   return written == 0 ? 1 : 0;
 }

@@ -320,13 +320,21 @@ TEST_CASE("R-078 a route broader than the request is shown as the request itself
   const std::string update = p.sent(ask).substr(first);
   CHECK((update == "0204" "00000300" || update == "0204" "01000300"));
   const std::size_t second = p.sent(ask).size();
+  CHECK(p.s().update(*top, {.warm = 1}) == errc::ok);
+  p.run();
+  const std::string better = p.sent(ask).substr(second);
+  CHECK((better == "0204" "00000100" || better == "0204" "01000100"));
+  CHECK(p.s().update(*top, {.warm = 5}) == errc::ok);
+  p.run();
+  const std::size_t third = p.sent(ask).size();
+  CHECK(third == second + 24);
   CHECK(p.s().withdraw(*top) == errc::ok);
   p.run();
-  CHECK(p.sent(ask).size() == second);  // the worse of the two: nothing to see
+  CHECK(p.sent(ask).size() == third);  // the worse of the two: nothing to see
   CHECK(p.s().withdraw(*more) == errc::ok);
   p.run();
-  CHECK(p.sent(ask).substr(second).starts_with("0101"));
-  CHECK(p.sent(ask).size() == second + 6);
+  CHECK(p.sent(ask).substr(third).starts_with("0101"));
+  CHECK(p.sent(ask).size() == third + 6);
 
   // Before 06 an announcement is one exact path, and a broader one is not a match.
   peer q(lite05, server);
@@ -356,6 +364,17 @@ TEST_CASE("R-079 a new best path is an UPDATE, the first and the last are START 
   CHECK(told() == "");  // not the best
   CHECK(p.s().update(*b, {.hops = six, .warm = 4, .cold = 8}) == errc::ok);
   CHECK(told() == "0205" "0001060408");  // a tie of warm costs, broken by the cold one
+  CHECK(p.s().update(*a, {.hops = five, .warm = 4, .cold = 9}) == errc::ok);
+  CHECK(told() == "");  // newer, but still the dearer when cold
+  CHECK(p.s().update(*a, {.hops = five, .warm = 4, .cold = 8}) == errc::ok);
+  CHECK(told() == "0205" "0001050408");  // all equal: the newest
+  CHECK(p.s().update(*b, {.hops = six, .warm = 4, .cold = 8}) == errc::ok);
+  CHECK(told() == "0205" "0001060408");
+  const std::uint64_t longer[] = {5, 7};
+  CHECK(p.s().update(*a, {.hops = longer, .warm = 4, .cold = 8}) == errc::ok);
+  CHECK(told() == "");  // newest, but longer
+  CHECK(p.s().update(*a, {.hops = five, .warm = 4, .cold = 9}) == errc::ok);
+  CHECK(told() == "");
   const auto c = p.s().announce("x", {.hops = unknown, .warm = 0});
   CHECK(told() == "");  // an unknown hop ranks last, at any cost
   CHECK(p.s().withdraw(*b) == errc::ok);

@@ -125,16 +125,18 @@ struct scripted : side {
 
   /// Lets the application hear what there is and carries out what the session wants, until nothing is left.
   void settle() {
-    bool more = true;
-    while (more) {
-      moql::pump(session, net, now);
-      more = false;  // pumping may have brought events
+    const auto drain = [this] {
+      bool any = false;
       while (auto e = session.next_event()) {
-        more = true;
+        any = true;
         events.push_back(keep(*e));
         react(session, *e);
       }
-    }
+      return any;
+    };
+    (void)drain();
+    do moql::pump(session, net, now);
+    while (drain());  // pumping may have brought events
   }
   /// Time passes, deadline by deadline.
   void wait(moql::duration d) {

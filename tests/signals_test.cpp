@@ -442,6 +442,32 @@ TEST_CASE("R-156 after GOAWAY groups that have a stream are finished and no new 
   }
 }
 
+TEST_CASE("R-156 a group that waits for a stream when GOAWAY comes is not opened any more, unless it is wanted") {
+  for (const version v : versions) {
+    if (!has_goaway(v)) continue;
+    for (const bool wanted : {false, true}) {
+      config c;
+      c.groups_after_goaway = wanted;
+      peer p(v, server, c);
+      track_cache video({.timescale = 1000});
+      p.x.react = [&](session& s, const event& ev) {
+        if (auto* r = std::get_if<subscribe_requested>(&ev)) CHECK(s.serve(r->request, video) == errc::ok);
+      };
+      p.up();
+      p.net.uni_credit = 0;
+      REQUIRE(video.begin_group(p.now) == errc::ok);
+      REQUIRE(video.append(0, bytes::copy("x")) == errc::ok);
+      p.open(bidi, subscribe(v, 1));
+      p.open(bidi, "050100");
+      p.net.uni_credit = 10;
+      p.s().on_credit(uni);
+      p.run();
+      CHECK((p.own(uni, "00") != 0) == wanted);
+      CHECK(p.is_open());
+    }
+  }
+}
+
 TEST_CASE("what runs when GOAWAY comes runs on, on both sides [seed 3.6 a]") {
   for (const version v : versions) {
     if (!has_goaway(v)) continue;

@@ -231,7 +231,7 @@ class world {
   /// The whole story. `actions`: how many things the applications do.
   void play(std::size_t actions) {
     start();
-    const std::size_t cut_at = faults.is_cut ? pick.below(actions) : actions;
+    const std::size_t cut_at = faults.is_cut ? pick.below(actions < 256 ? actions : 256) : actions;
     for (std::size_t i = 0; i < actions && fault.empty(); ++i) {
       if (i == cut_at) {
         net.cut(7);

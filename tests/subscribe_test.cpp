@@ -413,7 +413,7 @@ TEST_CASE("the application learns at which frame it starts R-106 [seed 7.8 b]") 
   }
 }
 
-TEST_CASE("asked for group 5 frame 15, a start at 6 begins at frame 0 R-106 [seed 7.8 b]") {
+TEST_CASE("asked for group 5 frame 15, a start at 6 begins at frame 0 R-106 R-111 [seed 7.8 b]") {
   publisher p(lite06);
   p.put(5, {"0", "1", "2"});
   p.put(6, {"a", "b"});

@@ -206,6 +206,7 @@ TEST_CASE("Group and frame data transmission: 10 tracks of 100 groups of 0 to 50
           REQUIRE(c.end_group() == errc::ok);
         }
       }
+      p.pump_both();
       for (std::size_t i = random() % 300; i > 0 && p.net.step(p.client.session, p.server.session); --i) p.pump_both();
     }
     for (auto& [name, c] : tracks) c->finish();

@@ -18,6 +18,7 @@ struct reaction {
   bool is_alive = false;             ///< Another stream was opened afterwards, and answered.
   raw answer{};                      ///< On the stream in question, when the peer opened it.
   std::size_t groups = 0;            ///< Group streams that we opened.
+  bool peer_left = false;            ///< The peer ended or took back the stream itself.
   std::vector<std::string> heard{};  ///< By the application, in the vectors' words.
   /// Whether both are one behaviour. How much of an answer was out before a fault depends on how the bytes came.
   [[nodiscard]] bool is_same_as(const reaction& o) const {
@@ -62,10 +63,10 @@ class place {
     b_.wait(seconds(5));
     return out();
   }
-  [[nodiscard]] bool is_client() const { return settings().side == endpoint::client; }
-  [[nodiscard]] bool is_announce() const { return message_ == "ANNOUNCE_STREAM" || stream_ == "announce-response"; }
 
  private:
+  [[nodiscard]] bool is_client() const { return settings().side == endpoint::client; }
+  [[nodiscard]] bool is_announce() const { return message_ == "ANNOUNCE_STREAM" || stream_ == "announce-response"; }
   [[nodiscard]] std::string text(const char* key) const {
     return line_.contains(key) && line_[key].is_string() ? line_[key].get<std::string>() : "";
   }
@@ -203,6 +204,7 @@ class place {
     reaction r;
     r.heard = heard_;
     r.why = why_seen_;
+    r.peer_left = fin() || says("then the publisher appends");
     if (closed_) {
       r.how = scope::session;
       r.why = *closed_;

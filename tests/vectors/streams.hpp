@@ -35,8 +35,8 @@ struct recorded_peer {
   scope how{};
   raw answer{};
   std::vector<std::string> heard{};
-  std::string version{};        ///< HANDSHAKE.
-  std::optional<int> groups{};  ///< Group streams it opened.
+  std::string version{};                ///< HANDSHAKE.
+  std::optional<std::size_t> groups{};  ///< Group streams it opened.
 };
 
 inline recorded_peer peer_of(const json& line) {
@@ -51,7 +51,8 @@ inline recorded_peer peer_of(const json& line) {
     const std::size_t end = s.find_first_not_of("0123456789abcdef", at);
     append(p.answer, tests::from_hex(s.substr(at, end == std::string::npos ? end : end - at)));
   }
-  if (const std::size_t at = s.find("opened "); at != std::string::npos) p.groups = std::atoi(s.c_str() + at + 7);
+  if (const std::size_t at = s.find("opened "); at != std::string::npos)
+    p.groups = std::strtoull(s.c_str() + at + 7, nullptr, 10);
   if (const std::size_t at = s.find("established as moq-lite-"); at != std::string::npos)
     p.version = s.substr(at + 24, 2);
   if (std::size_t at = s.find("application saw ["); at != std::string::npos) {
@@ -270,6 +271,12 @@ inline verdict beside_the_peer(const json& line, const reaction& r, version v) {
     if (cause.empty())
       return verdict::fail("we answer " + tests::to_hex(r.answer) + ", the peer " + tests::to_hex(p.answer));
     because(cause);
+  }
+  if (r.how == scope::none && p.groups && r.groups != *p.groups) {
+    if (!r.peer_left || r.groups > *p.groups)
+      return verdict::fail("we opened " + std::to_string(r.groups) + " group streams, the peer " +
+                           std::to_string(*p.groups));
+    because("R-009 who has ended the request gets no more groups");
   }
   return verdict::pass(r.how == scope::none ? "live: both accept" : std::string("live: both end ") + name_of(r.how),
                        causes);

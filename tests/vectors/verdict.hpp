@@ -16,7 +16,7 @@ using json = nlohmann::json;
 /// The result of one case. `cause` says, where our reaction is not the recorded one, which rule (R-..), quirk (Q-..) or
 /// limit makes it so. A difference without a cause is a failure.
 struct verdict {
-  enum class kind { pass, fail, not_run, skipped };
+  enum class kind { pass, fail, skipped };
   kind result = kind::pass;
   std::string text{};   ///< For a failure: what is wrong. For the others: what we did.
   std::string cause{};  ///< Why we differ, or empty.
@@ -25,7 +25,6 @@ struct verdict {
     return {kind::pass, std::move(text), std::move(cause)};
   }
   static verdict fail(std::string text) { return {kind::fail, std::move(text), {}}; }
-  static verdict not_run(std::string text) { return {kind::not_run, std::move(text), {}}; }
   static verdict skipped(std::string text) { return {kind::skipped, std::move(text), {}}; }
 };
 
@@ -47,7 +46,6 @@ class report {
         ++failed_;
         std::printf("FAILED  %s: %s\n", id.c_str(), v.text.c_str());
         break;
-      case verdict::kind::not_run: ++not_run_[v.text]; break;
       case verdict::kind::skipped: ++skipped_[v.text]; break;
     }
     if (verbose_ && v.result != verdict::kind::fail)
@@ -59,16 +57,15 @@ class report {
     print("as recorded", agreed_);
     print("unlike the recorded peer, because of", differed_);
     print("skipped", skipped_);
-    print("not run", not_run_);
     std::printf("%d passed, %d failed\n", passed_, failed_);
     return failed_ == 0 ? 0 : 1;
   }
-  [[nodiscard]] bool empty() const { return passed_ + failed_ == 0 && not_run_.empty() && skipped_.empty(); }
+  [[nodiscard]] bool empty() const { return passed_ + failed_ == 0 && skipped_.empty(); }
 
  private:
   using sums = std::map<std::string, int>;
   static const char* name(verdict::kind k) {
-    return k == verdict::kind::pass ? "ok" : k == verdict::kind::not_run ? "not run" : "skipped";
+    return k == verdict::kind::pass ? "ok" : "skipped";
   }
   static void print(const char* title, const sums& s) {
     int all = 0;
@@ -80,7 +77,7 @@ class report {
   bool verbose_;
   int passed_ = 0;
   int failed_ = 0;
-  sums agreed_, differed_, not_run_, skipped_;
+  sums agreed_, differed_, skipped_;
 };
 
 }  // namespace moql::vectors

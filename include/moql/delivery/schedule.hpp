@@ -165,6 +165,7 @@ class schedule {
   void remove_flow(flow_id id) noexcept {
     flow& f = at(id);
     f.ready.clear();
+    if (has_solo_ && solo_flow_ == id) has_solo_ = false;
     f.live = false;
     f.next_free = free_;
     free_ = id;
@@ -174,14 +175,28 @@ class schedule {
   /// The stream `item`, which carries group `sequence`, has something to write. Telling twice changes nothing. False
   /// when memory ran out; nothing has changed then.
   [[nodiscard]] bool ready(flow_id id, std::uint64_t sequence, std::uint32_t item) noexcept {
-    flow& f = at(id);
-    if (!f.ready.add({sequence, item})) return false;
-    if (!heap_.contains(id)) expects(heap_.push(id, f.key()));  // add_flow has reserved the room
-    return true;
+    const detail::backlog::member m{sequence, item};
+    if (heap_.empty()) {
+      expects(id < flows_.size() && flows_[id].live);
+      if (!has_solo_) {
+        has_solo_ = true;
+        solo_flow_ = id;
+        solo_ = m;
+        return true;
+      }
+      if (is_solo(id, m)) return true;
+      if (!put(solo_flow_, solo_)) return false;
+      has_solo_ = false;
+    }
+    return put(id, m);
   }
   /// It has nothing to write, is blocked or is gone. Nothing happens when it was not ready.
   void unready(flow_id id, std::uint64_t sequence, std::uint32_t item) noexcept {
     flow& f = at(id);
+    if (has_solo_) {
+      if (is_solo(id, {sequence, item})) has_solo_ = false;
+      return;
+    }
     if (f.ready.remove({sequence, item}) && f.ready.empty()) heap_.erase(id);
   }
   /// The flow has had its turn and goes behind its equals, whether or not it is still ready.
@@ -192,12 +207,12 @@ class schedule {
   }
 
   /// Whether no stream is ready.
-  [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return !has_solo_ && heap_.empty(); }
   /// There must be a ready stream. Looking changes nothing: `unready` or `served` do.
   [[nodiscard]] pick best() const noexcept {
-    const flow_id id = heap_.top().id;
+    const flow_id id = has_solo_ ? solo_flow_ : heap_.top().id;
     const flow& f = flows_[id];
-    const auto& m = f.ready.best(f.order);
+    const auto& m = has_solo_ ? solo_ : f.ready.best(f.order);
     return {id, m.sequence, m.item, rank(f.subscriber_priority, f.publisher_priority)};
   }
   [[nodiscard]] static constexpr std::uint16_t rank(std::uint8_t subscriber_priority,
@@ -205,7 +220,9 @@ class schedule {
     return static_cast<std::uint16_t>(subscriber_priority << 8 | publisher_priority);
   }
   /// How many streams of the flow are ready.
-  [[nodiscard]] std::size_t ready_count(flow_id id) const noexcept { return flows_[id].ready.size(); }
+  [[nodiscard]] std::size_t ready_count(flow_id id) const noexcept {
+    return flows_[id].ready.size() + (has_solo_ && solo_flow_ == id ? 1 : 0);
+  }
 
  private:
   static constexpr std::uint64_t last_turn = (std::uint64_t{1} << 48) - 1;
@@ -227,6 +244,15 @@ class schedule {
     expects(id < flows_.size() && flows_[id].live);
     return flows_[id];
   }
+  [[nodiscard]] bool is_solo(flow_id id, const detail::backlog::member& m) const noexcept {
+    return solo_flow_ == id && solo_.sequence == m.sequence && solo_.item == m.item;
+  }
+  [[nodiscard]] bool put(flow_id id, const detail::backlog::member& m) noexcept {
+    flow& f = at(id);
+    if (!f.ready.add(m)) return false;
+    if (!heap_.contains(id)) expects(heap_.push(id, f.key()));  // add_flow has reserved the room
+    return true;
+  }
   [[nodiscard]] std::uint64_t next_turn() noexcept {
     if (turn_ == last_turn) restart();
     return ++turn_;
@@ -244,6 +270,11 @@ class schedule {
   indexed_heap<std::uint64_t> heap_;
   std::uint64_t turn_;
   flow_id free_ = none;
+  /// While one stream alone is ready, as on most connections most of the time, there is nothing to order: it is kept
+  /// here and the heap is empty.
+  bool has_solo_ = false;
+  flow_id solo_flow_ = none;
+  detail::backlog::member solo_{};
 };
 
 }  // namespace moql

@@ -203,7 +203,7 @@ class track_cache {
   }
   /// Whether live delivery should give a group up: draft 06 section 6.2 and its forerunners.
   [[nodiscard]] bool is_expired(const cached_group& g, version v, std::uint64_t max_age_ms) noexcept {
-    return moql::is_expired(v, age_of(g), max_age_ms, options_.timescale);
+    return &g != &latest() && moql::is_expired(v, age_of(g), max_age_ms, options_.timescale);
   }
 
   void attach(cache_listener& l) noexcept {

@@ -22,6 +22,7 @@ struct published {
   std::uint64_t warm = 0;
   std::uint64_t cold = 0;
   std::uint64_t since = 0;  ///< Later is newer.
+  bool is_withdrawn = false;
   [[nodiscard]] std::string_view path_view() const noexcept { return {path.data(), path.size()}; }
   [[nodiscard]] bool passes(std::uint64_t hop) const noexcept {
     for (const std::uint64_t h : hops)
@@ -37,6 +38,7 @@ struct published {
   void recycle() noexcept {
     path.clear();
     hops.clear();
+    is_withdrawn = false;
   }
 };
 
@@ -90,10 +92,9 @@ class announcing {
   [[nodiscard]] errc withdraw(announcement_id id) noexcept {
     published* p = published_.find(slot_of(id));
     if (p == nullptr) return errc::stale_handle;
-    vec<char> path(c_.mem);
-    std::swap(path, p->path);
+    p->is_withdrawn = true;
+    tell_all(p->path_view());
     published_.give(slot_of(id));
-    tell_all({path.data(), path.size()});
     return errc::ok;
   }
 
@@ -150,6 +151,7 @@ class announcing {
   }
   /// Whether `a` may hear of `p`, and under which suffix.
   [[nodiscard]] bool is_visible(const audience& a, const published& p, std::string_view& suffix) const noexcept {
+    if (p.is_withdrawn) return false;
     const bool covered = covers(a.prefix_view(), p.path_view(), c_.prefixes(), suffix);
     if (!covered) {
       // a route above the request shows as the request itself. Before 06 an announcement is one exact path.

@@ -41,7 +41,9 @@ class discovery {
     }
     i->stream = s->self;
     out = id_of<interest_id>(h);
-    return c_.is_established ? begin(*s) : errc::ok;
+    const errc why = c_.is_established ? begin(*s) : errc::ok;
+    if (why != errc::ok) (void)forget(out);
+    return why;
   }
   /// Not interested any longer; nothing more is heard of it.
   [[nodiscard]] errc forget(interest_id id) noexcept {
@@ -112,7 +114,11 @@ class discovery {
     const std::string_view suffix = r->suffix_view();
     joined_.clear();
     char* to = joined_.extend(prefix.size() + suffix.size() + 1);
-    const std::size_t n = to == nullptr ? 0 : join(prefix, suffix, c_.prefixes(), to);
+    if (to == nullptr) {
+      c_.fail(errc::out_of_memory);
+      return false;
+    }
+    const std::size_t n = join(prefix, suffix, c_.prefixes(), to);
     const std::string_view path(joined_.data(), n);
     const auto fill = [&](auto& e) {
       e.prefix = prefix;

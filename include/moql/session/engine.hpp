@@ -38,6 +38,21 @@ class engine {
   signals signal;
   queue<bytes> datagrams_in;
 
+  /// The common case by itself: the next frame of a group that is being read. False when something else comes first.
+  [[nodiscard]] bool read_frame(std::optional<event>& out) noexcept {
+    if (core.readable.empty()) return false;
+    stream_record* s = core.streams.find(core.readable.front());
+    if (s == nullptr || s->kind != stream_kind::group_in || !s->is_readable || s->is_held || s->in.empty() ||
+        !s->groups.has_header())
+      return false;
+    const bytes& chunk = s->in.front();
+    byte_view rest = chunk.view().subspan(s->in_read);
+    errc why{};
+    const bool is_ready = read_group_frame(*s, rest, chunk, out, why) == step::ready;
+    s->in_read = chunk.size() - rest.size();
+    if (is_ready && rest.empty()) drop_chunk(*s);
+    return is_ready;  // a fault is sticky: whoever reads on meets it again
+  }
   /// Reads until there is something to tell: in `out`, or in the queue of events.
   void read(std::optional<event>& out) noexcept {
     while (!out && core.events.empty() && !core.is_closed) {
@@ -142,13 +157,7 @@ class engine {
         const step got = read_unit(s, rest, chunk, out, why);
         if (is_typed && got == step::ready) core.identified(s);
         s.in_read += before - rest.size();
-        if (rest.empty()) {
-          const std::size_t size = s.in.front().size();
-          core.buffered -= size;
-          s.in_read = 0;
-          (void)s.in.pop();
-          if (s.ends.can_receive()) core.act(give_credit{s.id, size});
-        }
+        if (rest.empty()) drop_chunk(s);
         if (got == step::fault) fault(s, why);
       } else if ((s.in_fin || s.in_reset) && !s.in_end_seen) {
         s.in_end_seen = true;
@@ -164,6 +173,14 @@ class engine {
     return has_more;
   }
 
+  /// The first chunk has been read to its end.
+  void drop_chunk(stream_record& s) noexcept {
+    const std::size_t size = s.in.front().size();
+    core.buffered -= size;
+    s.in_read = 0;
+    (void)s.in.pop();
+    if (s.ends.can_receive()) core.act(give_credit{s.id, size});
+  }
   [[nodiscard]] step read_unit(stream_record& s, byte_view& in, const bytes& chunk, std::optional<event>& out,
                                errc& why) noexcept {
     switch (s.kind) {
@@ -201,6 +218,10 @@ class engine {
       s.is_held = why == errc::ok && subscribe.must_hold(s);
       return why == errc::ok ? step::ready : step::fault;
     }
+    return read_group_frame(s, in, chunk, out, why);
+  }
+  [[nodiscard]] MOQL_INLINE step read_group_frame(stream_record& s, byte_view& in, const bytes& chunk,
+                                                  std::optional<event>& out, errc& why) noexcept {
     frame_piece p;
     const step got = s.groups.frames().next(in, p, why);
     if (got == step::ready)

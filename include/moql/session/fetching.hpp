@@ -51,12 +51,11 @@ class fetching {
       return errc::out_of_memory;
     }
     out = id_of<fetch_id>(h);
-    if (!has_track_stream(c_.ver)) return begin(h, *f);
     // the frames can only be parsed with TRACK_INFO in hand.
     errc why{};
-    const bool known = infos_.want(broadcast, track, {about::fetch, h}, why) != nullptr;
+    const bool known = !has_track_stream(c_.ver) || infos_.want(broadcast, track, {about::fetch, h}, why) != nullptr;
     if (why == errc::ok && known) why = begin(h, *f);
-    if (why != errc::ok) fetches_.give(h);
+    if (why != errc::ok) drop(h, *f, about::fetch);
     return why;
   }
   [[nodiscard]] errc query(std::string_view broadcast, std::string_view track, track_query_id& out) noexcept {
@@ -71,19 +70,13 @@ class fetching {
     errc why{};
     const msg::track_info* info = infos_.want(broadcast, track, {about::query, h}, why);
     if (info != nullptr) answer(h, *f, info, errc::ok, 0);
-    if (why != errc::ok) fetches_.give(h);
+    if (why != errc::ok) drop(h, *f, about::query);
     return why;
   }
   [[nodiscard]] errc cancel(fetch_id id) noexcept {
     fetched* f = fetches_.find(slot_of(id));
     if (f == nullptr || f->is_gone || f->is_query) return errc::stale_handle;
-    f->is_gone = f->is_forgotten = true;
-    if (stream_record* s = c_.streams.find(f->stream)) {
-      s->kind = stream_kind::closing;
-      s->owner = no_slot;
-      c_.abort(*s, stream_code::cancelled);
-    }
-    c_.tell({{}, about::fetch, slot_of(id), {}, true});
+    drop(slot_of(id), *f, about::fetch);
     return errc::ok;
   }
 
@@ -120,6 +113,17 @@ class fetching {
   void free(const queued_event& q) noexcept { fetches_.give(q.slot); }
 
  private:
+  /// Nothing more is heard of it.
+  void drop(slot_handle h, fetched& f, about whom) noexcept {
+    if (f.is_gone) return;
+    f.is_gone = f.is_forgotten = true;
+    if (stream_record* s = c_.streams.find(f.stream)) {
+      s->kind = stream_kind::closing;
+      s->owner = no_slot;
+      c_.abort(*s, stream_code::cancelled);
+    }
+    c_.tell({{}, whom, h, {}, true});
+  }
   [[nodiscard]] errc begin(slot_handle h, fetched& f) noexcept {
     if (c_.is_going_away) return errc::going_away;
     stream_record* s = c_.open(stream_kind::fetch_ours, true, h.index);

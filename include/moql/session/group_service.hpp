@@ -30,6 +30,7 @@ class group_service : public request_book {
         serve_groups(h, *r);
     }
   }
+  [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty(); }
   /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
   [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
     while (!opening_.empty()) {

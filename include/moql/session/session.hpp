@@ -278,6 +278,7 @@ inline void session::free(const detail::queued_event& q) noexcept {
 }
 
 inline std::optional<event> session::next_event() noexcept {
+  std::optional<event> out;  // nothing else is ever returned, so an event is made where the caller wants it
   if (heard_) {
     free(*heard_);
     heard_.reset();
@@ -286,17 +287,16 @@ inline std::optional<event> session::next_event() noexcept {
     while (!c().events.empty()) {
       detail::queued_event q = c().events.pop();
       if (q.what && prepare(q)) {
-        std::optional<event> out = std::move(q.what);
+        out = std::move(q.what);
         if (q.frees) heard_.emplace(detail::queued_event{{}, q.whom, q.slot, q.entry, true});
         return out;
       }
       if (q.frees) free(q);
     }
-    std::optional<event> out;
-    if (!c().is_closed) e_.read(out);
+    if (!c().is_closed && !e_.read_frame(out)) e_.read(out);
     if (out) return out;
     if (!c().events.empty()) continue;
-    if (has_collapsed_ || !c().is_over()) return {};
+    if (has_collapsed_ || !c().is_over()) return out;
     has_collapsed_ = true;
     if (!c().is_closed) {  // the connection ended first
       c().is_closed = true;
@@ -318,6 +318,7 @@ inline std::optional<action> session::next_action() noexcept {
   e_.publish.catch_up();
   if (!c().actions.empty()) return c().actions.pop();
   if (!c().datagrams.is_empty()) return send_datagram{c().datagrams.take()};
+  if (c().opening_bidi.empty() && c().opening_uni.empty() && !e_.publish.has_to_open()) return {};
   return next_open();
 }
 

@@ -37,7 +37,13 @@ enum class stream_kind : std::uint8_t {
 inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
 
 struct stream_record {
-  explicit stream_record(memory m = {}) noexcept : state(m), out(m), in(m) {}
+  explicit stream_record(memory m = {}) noexcept : state(m), out(m), in(m) {
+    // A slot serves now this, now that kind of stream. With room for common messages from the start, a session that
+    // has seen its busiest moment takes no more memory.
+    state.reader.reserve(usual_message_bytes);
+    (void)out.reserve(usual_message_bytes);
+  }
+  static constexpr std::size_t usual_message_bytes = 64;
 
   slot_handle self{};
   stream_id id{no_stream};

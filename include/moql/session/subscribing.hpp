@@ -78,7 +78,9 @@ class subscribing {
     }
     s->stream = r->self;
     out = id_of<subscription_id>(h);
-    return c_.is_established ? write_request(*r) : errc::ok;
+    const errc why = c_.is_established ? write_request(*r) : errc::ok;
+    if (why != errc::ok) (void)unsubscribe(out);
+    return why;
   }
   /// Replaces all wishes. Not on 01 and 02: there the message exists, but deployed publishers fail on it.
   [[nodiscard]] errc update(subscription_id id, const msg::delivery& want) noexcept {

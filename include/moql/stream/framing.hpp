@@ -78,6 +78,8 @@ class message_reader {
   /// Whether part of a message is held: an end of the stream now would cut it.
   [[nodiscard]] bool is_inside() const noexcept { return !carry_.empty() && !delivered_; }
   [[nodiscard]] std::size_t held() const noexcept { return carry_.size(); }
+  /// Room for split messages, ahead of time. Without memory the room is made when it is needed.
+  void reserve(std::size_t n) noexcept { (void)carry_.reserve(n); }
   void recycle() noexcept {
     carry_.clear();
     delivered_ = false;
