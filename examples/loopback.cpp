@@ -56,8 +56,8 @@ void print(moql::version v, const transfer_result& r, bool has_meter, bool is_eq
               moql::facts(v).name.data(), r.groups, r.frames, static_cast<unsigned long long>(r.bytes),
               static_cast<unsigned long long>(r.streams), static_cast<unsigned long long>(r.control_bytes),
               r.frames == 0 ? 0.0 : static_cast<double>(r.control_bytes) / static_cast<double>(r.frames));
-  if (r.warm_groups == 0)
-    std::printf("  allocations n/a (one group)");
+  if (r.warm_groups == 0 || r.groups < r.warm_groups)  // there was no steady state
+    std::printf("  allocations n/a");
   else
     std::printf("  allocations %llu after group %zu", static_cast<unsigned long long>(r.steady_allocations),
                 r.warm_groups);

@@ -19,7 +19,7 @@ SESSIONS = pathlib.Path(DATA, "vectors/sessions")
 VERSIONS = ["01", "02", "03", "04", "05", "06"]
 LINE = re.compile(r"(?P<version>\d\d)  groups (?P<groups>\d+)  frames (?P<frames>\d+)  bytes (?P<bytes>\d+)  "
                   r"streams (?P<streams>\d+)  control (?P<control>\d+) bytes  overhead (?P<overhead>[\d.]+) bytes/frame  "
-                  r"allocations (?P<allocations>\d+ after group \d+|n/a \(one group\))"
+                  r"allocations (?P<allocations>\d+ after group \d+|n/a)"
                   r"(  datagrams (?P<received>\d+)/(?P<sent>\d+))?  (?P<verdict>equal|DIFFERENT)")
 
 

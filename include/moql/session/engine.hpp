@@ -39,7 +39,7 @@ class engine {
   queue<bytes> datagrams_in;
 
   /// The common case by itself: the next frame of a group that is being read. False when something else comes first.
-  [[nodiscard]] bool read_frame(std::optional<event>& out) noexcept {
+  [[nodiscard]] MOQL_INLINE bool read_frame(std::optional<event>& out) noexcept {
     if (core.readable.empty()) return false;
     stream_record* s = core.streams.find(core.readable.front());
     if (s == nullptr || s->kind != stream_kind::group_in || !s->is_readable || s->is_held || s->in.empty() ||

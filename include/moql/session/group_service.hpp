@@ -33,7 +33,7 @@ class group_service : public request_book {
   [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty(); }
   /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
   [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
-    while (!opening_.empty()) {
+    while (!opening_.empty() && !c_.is_over()) {
       const schedule::pick p = opening_.best();
       outgoing& o = outs_[p.item];
       group_writer::offer offer;
@@ -71,7 +71,7 @@ class group_service : public request_book {
   }
   /// The best group stream that has something to write. Valid until `wrote`.
   [[nodiscard]] bool next_write(write_request& w) noexcept {
-    while (!writing_.empty()) {
+    while (!writing_.empty() && !c_.is_over()) {
       const schedule::pick p = writing_.best();
       outgoing& o = outs_[p.item];
       const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer_);
@@ -129,7 +129,7 @@ class group_service : public request_book {
   }
   /// After the peer's GOAWAY nothing new is opened: what has no stream yet is dropped.
   void stop_opening() noexcept {
-    while (!opening_.empty()) lose(opening_.best().item, group_writer::state::evicted);
+    while (!opening_.empty() && !c_.is_over()) lose(opening_.best().item, group_writer::state::evicted);
   }
 
   /// The peer wants nothing more on a stream of ours.
@@ -216,6 +216,7 @@ class group_service : public request_book {
   }
   /// A group that cannot be sent to its end: its stream is reset and the subscriber told.
   void lose(std::uint32_t i, group_writer::state why) noexcept {
+    if (why == group_writer::state::failed) return c_.fail(errc::out_of_memory);
     outgoing& o = outs_[i];
     const std::uint32_t owner = o.owner;
     request& r = requests_[owner];

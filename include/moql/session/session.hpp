@@ -235,6 +235,7 @@ class session {
   }
   [[nodiscard]] bool prepare(detail::queued_event& q) noexcept;
   void free(const detail::queued_event& q) noexcept;
+  void next_other(std::optional<event>& out) noexcept;
   [[nodiscard]] std::optional<action> next_open() noexcept;
 
   detail::engine e_;
@@ -278,7 +279,12 @@ inline void session::free(const detail::queued_event& q) noexcept {
 }
 
 inline std::optional<event> session::next_event() noexcept {
-  std::optional<event> out;  // nothing else is ever returned, so an event is made where the caller wants it
+  std::optional<event> out;
+  if (heard_ || !c().events.empty() || c().is_closed || !e_.read_frame(out)) next_other(out);
+  return out;
+}
+
+MOQL_NOINLINE inline void session::next_other(std::optional<event>& out) noexcept {
   if (heard_) {
     free(*heard_);
     heard_.reset();
@@ -289,14 +295,14 @@ inline std::optional<event> session::next_event() noexcept {
       if (q.what && prepare(q)) {
         out = std::move(q.what);
         if (q.frees) heard_.emplace(detail::queued_event{{}, q.whom, q.slot, q.entry, true});
-        return out;
+        return;
       }
       if (q.frees) free(q);
     }
-    if (!c().is_closed && !e_.read_frame(out)) e_.read(out);
-    if (out) return out;
+    if (!c().is_closed) e_.read(out);
+    if (out) return;
     if (!c().events.empty()) continue;
-    if (has_collapsed_ || !c().is_over()) return out;
+    if (has_collapsed_ || !c().is_over()) return;
     has_collapsed_ = true;
     if (!c().is_closed) {  // the connection ended first
       c().is_closed = true;
