@@ -72,7 +72,7 @@ class recording {
     bool is_uni, is_by_client, opens;
     std::string data;
     long reset, stop;
-    bool fin, from_client;
+    bool fin, from_client, is_datagram;
   };
   explicit recording(std::istream& in) {
     happening now{};
@@ -86,6 +86,10 @@ class recording {
         now.is_by_client = string_at(line, "opener") == "client";
         opens = true;
         continue;
+      }
+      if (line.find("\"datagrams\":") != std::string::npos) {
+        now = {};
+        now.is_datagram = true;
       }
       const long at = number_at(line, "at");
       const std::string from = string_at(line, "from");
@@ -110,6 +114,13 @@ class recording {
     int reserved = -1;
     for (const auto& [at, h] : all) {
       const bool is_ours = h.is_by_client == client;
+      if (h.is_datagram) {
+        std::string rest = h.data;
+        if (h.from_client == client || rest.size() > 254) continue;
+        out += char(6);
+        put(out, rest);
+        continue;
+      }
       if (h.opens && is_ours) {
         const int type = h.data.empty() ? -1 : h.data[0];
         if (!h.is_uni && (type == 2 || type == 6)) {  // a subscription of 05 and 06 opens both, TRACK first

@@ -58,7 +58,6 @@ class null_transport : public transport_defaults {
     stream_id id{};
     bool can_write = true;  // there is such a direction, and neither FIN nor reset has gone out
     bool can_feed = true;   // the same for the peer
-    bool is_known = false;  // the session has heard of it
   };
   std::vector<stream> streams{};  // by id
   std::size_t write_max = SIZE_MAX;
@@ -67,15 +66,15 @@ class null_transport : public transport_defaults {
   bool is_gone = false;
   version ver = lite06;
 
-  stream_id add(bool writes, bool feeds, bool known) {
-    streams.push_back({stream_id{streams.size()}, writes, feeds, known});
+  stream_id add(bool writes, bool feeds) {
+    streams.push_back({stream_id{streams.size()}, writes, feeds});
     return streams.back().id;
   }
   open_result open(direction d) noexcept {
     must(!is_closed, "an open after the close");
     if (open_max == 0) return {transport_status::blocked, no_stream};
     if (open_max != SIZE_MAX) --open_max;
-    return {transport_status::ok, add(true, d == direction::bidi, true)};
+    return {transport_status::ok, add(true, d == direction::bidi)};
   }
   write_result write(stream_id id, std::span<const chunk> pieces, bool fin) noexcept {
     must(!is_closed, "a write after the close");
@@ -213,17 +212,18 @@ class stage {
     (void)cache_.append(10, bytes::copy("one", m));
     (void)cache_.append(20, bytes::copy("", m));
     is_lazy_ = (small & 16) != 0;
+    is_batched_ = (small & 128) != 0;
     (void)s_.start(net_.protocol(), now_);
-    settle();
+    settle_now();
   }
   std::string run(input in, std::optional<unsigned> fragments, memory m) {
     random_.seed(fragments.value_or(0));
     is_split_ = fragments.has_value();
     memory_ = m;
     while (!in.empty() && !net_.is_gone) step(in);
-    settle();
+    settle_now();
     s_.close();
-    settle();
+    settle_now();
     if (!net_.is_gone) must(net_.is_closed, "no close");
     must(heard_.closed == 1, "session_closed is missing");
     must(!s_.next_action() && !s_.next_write() && s_.next_deadline() == never_due, "something after the close");
@@ -276,7 +276,11 @@ class stage {
     if (auto* r = std::get_if<track_requested>(&e)) request(*r);
     if (auto* r = std::get_if<fetch_requested>(&e)) request(*r);
   }
+  /// After each thing that came in, or after many.
   void settle() {
+    if (!is_batched_) settle_now();
+  }
+  void settle_now() {
     for (int round = 0;; ++round) {
       must(round < 10'000, "the session never comes to rest");
       bool any = false;
@@ -311,7 +315,7 @@ class stage {
       case 0:
       case 1: {
         const bool is_bidi = (b & 7) == 0;
-        const stream_id id = net_.add(is_bidi, true, true);
+        const stream_id id = net_.add(is_bidi, true);
         s_.on_open(id, is_bidi ? direction::bidi : direction::uni, now_);
         feed(net_.at(id), in.some(), (which & 1) != 0);
         break;
@@ -405,7 +409,7 @@ class stage {
       case 30: (void)cache_.abort_group(cache_.next_sequence() - 1, application_code(9)); break;
       default: (void)cache_.drop_groups(cache_.next_sequence(), cache_.next_sequence() + in.byte()); break;
     }
-    settle();
+    settle_now();
   }
   static msg::delivery wish(input& in) {
     const std::uint8_t b = in.byte();
@@ -430,6 +434,7 @@ class stage {
   std::minstd_rand random_{};
   bool is_split_ = false;
   bool is_lazy_ = false;
+  bool is_batched_ = false;
   memory memory_{};
   std::vector<interest_id> interests_{};
   std::vector<announcement_id> announcements_{};

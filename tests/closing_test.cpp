@@ -578,7 +578,8 @@ TEST_CASE("the code and the reason that the peer closes with are told as they ca
     for (const std::uint64_t code : {std::uint64_t{0}, std::uint64_t{0x3}, std::uint64_t{0x2a}, std::uint64_t{0x4d1}}) {
       peer p(v, client);
       p.up();
-      p.close(code, "because");
+      p.s().on_close({true, code, "because"}, p.now);
+      p.close(0x55, "a stack that says it twice");
       REQUIRE(p.x.count<session_closed>() == 1);
       const auto closed = p.x.last<session_closed>();
       CHECK(closed.why == errc::ok);

@@ -65,7 +65,7 @@ class slab {
     free_ = handle.index;
     --count_;
   }
-  [[nodiscard]] T* find(slot_handle handle) noexcept {
+  [[nodiscard]] MOQL_INLINE T* find(slot_handle handle) noexcept {
     if (handle.index >= made_) return nullptr;
     cell& c = at(handle.index);
     return c.live && c.generation == handle.generation ? &c.value : nullptr;

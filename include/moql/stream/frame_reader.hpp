@@ -35,7 +35,7 @@ class frame_reader {
       : frame_max_(frame_bytes_max), index_(first_index), version_(v) {}
 
   /// Takes the next piece off `in`. Pull form: one piece a call.
-  [[nodiscard]] step next(byte_view& in, frame_piece& out, errc& why) noexcept {
+  [[nodiscard]] MOQL_INLINE step next(byte_view& in, frame_piece& out, errc& why) noexcept {
     cursor c{in.data(), in.data() + in.size()};
     const step got = take(c, out, why);
     in = {c.p, c.end};
