@@ -1,14 +1,12 @@
 // Codec: every message in every version, and integers alone. One op is 64 distinct messages (or 1024 integers), made
 // from a fixed seed, so that the branch predictor cannot learn one of them; items per second are messages (integers).
 //
-// Numbers need -O2 and a quiet machine; compare two builds with interleaved runs, not with numbers of another day.
-
-#include <benchmark/benchmark.h>
+// See driver.hpp for how to run it. Numbers need -O2 and a quiet machine; compare two builds with interleaved runs, not
+// with numbers of another day.
 
 #include <random>
-#include <string>
-#include <vector>
 
+#include "driver.hpp"
 #include "moql/message/all.hpp"
 #include "moql/wire/inspect.hpp"
 
@@ -19,13 +17,22 @@ namespace {
 constexpr std::size_t per_op = 64;
 constexpr std::uint64_t seed = 0x6d6f716c;
 
+/// As generated: strings of any length and script, integers of any width. As usual: what a client sends all day.
+enum class sample { generated, usual };
+
 /// The messages of one op, their bytes one after the other, and where each begins.
 template <class M>
 struct batch {
-  explicit batch(version v) {
+  explicit batch(version v, sample of) {
     std::mt19937_64 rng(seed + static_cast<std::uint64_t>(v));
     for (std::size_t i = 0; i < per_op; ++i) {
       messages.push_back(inspect::generate<M>(rng, v, memory));
+      if constexpr (std::is_same_v<M, msg::subscribe>)
+        if (of == sample::usual)
+          messages.back() = {.id = 1000 + i,
+                             .broadcast = std::string_view("live/room-1234/alice"),
+                             .track = std::string_view("video/1080p"),
+                             .want = {.priority = 128, .max_age_ms = 500}};
       const std::size_t at = bytes.size();
       bytes.resize(at + encoded_size(messages.back(), v));
       (void)encode(messages.back(), v, std::span(bytes).subspan(at));
@@ -42,16 +49,10 @@ struct batch {
   std::vector<std::size_t> ends;
 };
 
-void count(benchmark::State& state, std::size_t items, std::size_t bytes) {
-  state.SetItemsProcessed(static_cast<std::int64_t>(items) * static_cast<std::int64_t>(state.iterations()));
-  state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * static_cast<std::int64_t>(state.iterations()));
-}
-
 template <class M>
-void bench_decode(benchmark::State& state, version v) {
-  const batch<M> b(v);
-  M out{};  // not value-initialised in the loop: that would cost more than some decoders
-  for (auto _ : state) {
+struct decode_all {
+  explicit decode_all(version ver, sample of) : b(ver, of), v(ver) {}
+  void pass() {
     for (std::size_t i = 0; i < per_op; ++i) {
       byte_view in = b.one(i);
       benchmark::DoNotOptimize(in);
@@ -61,14 +62,15 @@ void bench_decode(benchmark::State& state, version v) {
       benchmark::DoNotOptimize(out);
     }
   }
-  count(state, per_op, b.bytes.size());
-}
+  batch<M> b;
+  version v;
+  M out{};  // not value-initialised for each message: that would cost more than some decoders
+};
 
 template <class M>
-void bench_encode(benchmark::State& state, version v) {
-  const batch<M> b(v);
-  std::vector<std::uint8_t> out(b.bytes.size());
-  for (auto _ : state) {
+struct encode_all {
+  explicit encode_all(version ver, sample of) : b(ver, of), v(ver), out(b.bytes.size()) {}
+  void pass() {
     std::span<std::uint8_t> left(out);
     for (const M& m : b.messages) {
       benchmark::DoNotOptimize(&m);
@@ -78,18 +80,23 @@ void bench_encode(benchmark::State& state, version v) {
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
-  count(state, per_op, b.bytes.size());
-}
+  batch<M> b;
+  version v;
+  std::vector<std::uint8_t> out;
+};
 
 struct add_all {
+  std::vector<bench::operation>& all;
   template <class M>
   void operator()() const {
     for (const version_facts& f : all_versions) {
       if (!M::in.has(f.id)) continue;
       const std::string name = std::string(M::name(f.id)) + "/" + std::string(f.name);
-      const version v = f.id;
-      benchmark::RegisterBenchmark(("decode/" + name).c_str(), [v](benchmark::State& s) { bench_decode<M>(s, v); });
-      benchmark::RegisterBenchmark(("encode/" + name).c_str(), [v](benchmark::State& s) { bench_encode<M>(s, v); });
+      all.push_back(bench::op<decode_all<M>>("decode/" + name, per_op, 0, f.id, sample::generated));
+      all.push_back(bench::op<encode_all<M>>("encode/" + name, per_op, 0, f.id, sample::generated));
+      if (!std::is_same_v<M, msg::subscribe>) continue;
+      all.push_back(bench::op<decode_all<M>>("usual/decode/" + name, per_op, 0, f.id, sample::usual));
+      all.push_back(bench::op<encode_all<M>>("usual/encode/" + name, per_op, 0, f.id, sample::usual));
     }
   }
 };
@@ -119,52 +126,46 @@ std::vector<std::uint8_t> written(const std::vector<std::uint64_t>& all) {
   return out;
 }
 
-void varint_decode(benchmark::State& state, bool pattern, bool hot) {
-  const std::vector<std::uint8_t> in = written(numbers(pattern));
-  for (auto _ : state) {
+template <bool Hot>
+struct varint_decode {
+  explicit varint_decode(bool pattern) : in(written(numbers(pattern))) {}
+  void pass() {
     wire::reader r{in.data(), in.data() + in.size(), {}};
     benchmark::DoNotOptimize(r);
     std::uint64_t sum = 0;
     std::uint64_t n = 0;
-    if (hot)
+    if constexpr (Hot)
       while (r.p != r.end && wire::get_varint_hot(r, n)) sum += n;
     else
       while (r.p != r.end && wire::get_varint(r, n)) sum += n;
     benchmark::DoNotOptimize(sum);
   }
-  count(state, integers, in.size());
-}
+  std::vector<std::uint8_t> in;
+};
 
-void varint_encode(benchmark::State& state, bool pattern) {
-  const std::vector<std::uint64_t> all = numbers(pattern);
-  std::vector<std::uint8_t> out(all.size() * wire::varint_bytes_max);
-  std::size_t size = 0;
-  for (auto _ : state) {
+struct varint_encode {
+  explicit varint_encode(bool pattern) : all(numbers(pattern)), out(all.size() * wire::varint_bytes_max) {}
+  void pass() {
     wire::writer w{out.data()};
     benchmark::DoNotOptimize(all.data());
     for (const std::uint64_t n : all) wire::put_varint(w, n);
-    size = static_cast<std::size_t>(w.p - out.data());
-    benchmark::DoNotOptimize(out.data());
+    benchmark::DoNotOptimize(w);
     benchmark::ClobberMemory();
   }
-  count(state, integers, size);
-}
+  std::vector<std::uint64_t> all;
+  std::vector<std::uint8_t> out;
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::vector<bench::operation> all;
   for (const bool pattern : {true, false}) {
     const std::string name = pattern ? "1-2-1-2-1-1-2-4" : "random";
-    benchmark::RegisterBenchmark(("varint/decode/" + name).c_str(),
-                                 [=](benchmark::State& s) { varint_decode(s, pattern, false); });
-    benchmark::RegisterBenchmark(("varint/decode-hot/" + name).c_str(),
-                                 [=](benchmark::State& s) { varint_decode(s, pattern, true); });
-    benchmark::RegisterBenchmark(("varint/encode/" + name).c_str(),
-                                 [=](benchmark::State& s) { varint_encode(s, pattern); });
+    all.push_back(bench::op<varint_decode<false>>("varint/decode/" + name, integers, 0, pattern));
+    all.push_back(bench::op<varint_decode<true>>("varint/decode-hot/" + name, integers, 0, pattern));
+    all.push_back(bench::op<varint_encode>("varint/encode/" + name, integers, 0, pattern));
   }
-  msg::for_each_message(add_all{});
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+  msg::for_each_message(add_all{all});
+  return bench::run(argc, argv, all);
 }

@@ -1,32 +1,16 @@
 // The path of frames: off a stream, into a cache, out to any number of subscribers.
 //
-//   group_path                        Google Benchmark; items are frames, or frames times subscribers
-//   group_path --ir NAME PASSES       runs one operation that often and nothing else, to be counted: under callgrind,
-//                                     (instructions of 30 passes - of 10) / 20 / items is exact to the instruction
-//   group_path --list                 names and items per pass
-//
-// Inputs are at most 256 KB and always the same; every pass checks that it saw all of it.
+// Items are frames, or frames times subscribers; see driver.hpp for how to run it. Inputs are at most 256 KB and always the same; every pass checks that it saw all of it.
 
-#include <benchmark/benchmark.h>
-
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <functional>
-#include <memory>
-#include <string>
-#include <vector>
-
+#include "driver.hpp"
 #include "moql/stream/group_reader.hpp"
 #include "moql/stream/group_writer.hpp"
 
 using namespace moql;
+using bench::must;
+using bench::operation;
 
 namespace {
-
-void must(bool holds) {
-  if (!holds) std::abort();
-}
 
 // ------------------------------------------------------------------------------------------------ off a stream
 
@@ -187,15 +171,7 @@ struct relay {
   std::vector<group_writer> cursors;
 };
 
-// ------------------------------------------------------------------------------------------------ the drivers
-
-/// One operation; what it needs is made when it is run.
-struct operation {
-  std::string name;
-  std::size_t items;
-  std::size_t bytes;
-  std::function<std::function<void()>()> make;
-};
+// ------------------------------------------------------------------------------------------------ what there is
 
 std::vector<operation> operations() {
   std::vector<operation> all;
@@ -226,33 +202,4 @@ std::vector<operation> operations() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const std::vector<operation> all = operations();
-  if (argc == 2 && std::strcmp(argv[1], "--list") == 0) {
-    for (const operation& o : all) std::printf("%s %zu\n", o.name.c_str(), o.items);
-    return 0;
-  }
-  if (argc == 4 && std::strcmp(argv[1], "--ir") == 0) {
-    for (const operation& o : all) {
-      if (o.name != argv[2]) continue;
-      const auto pass = o.make();
-      for (int i = std::atoi(argv[3]); i > 0; --i) pass();
-      std::printf("%zu\n", o.items);
-      return 0;
-    }
-    std::fprintf(stderr, "no such operation, see --list\n");
-    return 2;
-  }
-  for (const operation& o : all)
-    benchmark::RegisterBenchmark(o.name.c_str(), [&o](benchmark::State& state) {
-      const auto pass = o.make();
-      pass();
-      for (auto _ : state) pass();
-      state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(o.items));
-      state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(o.bytes));
-    });
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}
+int main(int argc, char** argv) { return bench::run(argc, argv, operations()); }

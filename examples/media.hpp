@@ -33,7 +33,7 @@ struct media {
 inline constexpr std::size_t bytes_frame_size = 16 * 1024;  ///< Frame of a file that is not a fragmented MP4.
 inline constexpr std::size_t bytes_frames_per_group = 32;
 inline constexpr std::size_t media_frame_size_max = 1 << 20;  ///< Larger fragments become several frames.
-inline constexpr std::uint64_t media_timestamp_max = (std::uint64_t{1} << 62) - 1;  ///< What a varint can carry.
+inline constexpr std::uint64_t media_timestamp_max = (std::uint64_t{1} << 61) - 1;  ///< What a varint can carry.
 
 namespace mp4 {
 

@@ -421,7 +421,7 @@ TEST_CASE("R-012 a code from 32 to 47 is never sent: not by our table, not at th
     CHECK(is_registered(f.on_stream));
   }
   for (const version v : versions)
-    for (const std::uint64_t code : {32, 0x2a, 47}) {
+    for (const std::uint64_t code : {32u, 0x2au, 47u}) {
       peer p(v, server);
       request_id request{};
       p.x.react = [&](session&, const event& e) {
@@ -783,7 +783,9 @@ TEST_CASE("a stream that does not say what it is in time is ended, type or first
     if (has_fetch(v)) slow.push_back({bidi, "0305"});
     if (has_goaway(v)) slow.push_back({bidi, "0505"});
     if (has_track_stream(v)) slow.push_back({bidi, "0605"});
-    for (const auto& [dir, words] : slow) {
+    for (const auto& stream : slow) {
+      const direction dir = stream.first;
+      const std::string& words = stream.second;
       CAPTURE(words);
       peer p(v, server);
       p.up();
@@ -868,7 +870,7 @@ TEST_CASE("a message is as long as the limit and no longer, judged by its length
     config c;
     c.caps.message_bytes_max = 100;
     const bool exclude = only(lite04, lite05).has(v);
-    for (const std::size_t body : {99, 100, 101}) {
+    for (const std::size_t body : {99u, 100u, 101u}) {
       peer p(v, server, c);
       p.up();
       const std::string prefix(body - 2 - (exclude ? 1 : 0), 'a');  // one length of two bytes, see below
@@ -891,7 +893,9 @@ TEST_CASE("a length of 2^62-1 is refused without memory, on every stream that we
     if (has_probe(v)) all.push_back({bidi, "04"});
     if (has_goaway(v)) all.push_back({bidi, "05"});
     if (has_track_stream(v)) all.push_back({bidi, "06"});
-    for (const auto& [dir, type] : all) {
+    for (const auto& stream : all) {
+      const direction dir = stream.first;
+      const std::string& type = stream.second;
       CAPTURE(type);
       counting_memory m;
       config c;

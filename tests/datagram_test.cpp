@@ -305,7 +305,7 @@ TEST_CASE("datagrams count in the account of groups R-108 R-147") {
 
 TEST_CASE("a lost datagram is not repeated on a stream, and the loss is accounted for R-147") {
   for (const version v : with_datagrams)
-    for (const std::uint32_t percent : {0, 40, 100}) {
+    for (const std::uint32_t percent : {0u, 40u, 100u}) {
       CAPTURE(facts(v).name);
       CAPTURE(percent);
       pair p(v, {.seed = 3, .datagram_loss_percent = percent, .datagram_duplicate_percent = 50});

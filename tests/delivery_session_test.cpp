@@ -12,7 +12,6 @@ using namespace testing;
 
 namespace {
 
-constexpr auto bidi = direction::bidi;
 using numbers = std::vector<std::uint64_t>;
 constexpr auto code = [](stream_code c) { return static_cast<std::uint64_t>(c); };
 constexpr std::uint64_t none = ~std::uint64_t{0};
@@ -93,7 +92,8 @@ struct publisher : scripted {
     // Nothing was written yet, so streams are told apart by the order they were opened in.
     std::uint64_t i = 0;
     for (const auto& [id, s] : net.streams)
-      if (s.is_ours && s.dir == direction::uni && !s.out.starts_with("01") && i++ == sequence) return s.reset.value_or(999);
+      if (s.is_ours && s.dir == direction::uni && !s.out.starts_with("01") && i++ == sequence)
+        return s.reset.value_or(999);
     return 1000;
   }
   bool says_dropped(std::uint64_t a, std::uint64_t b) const {
@@ -223,7 +223,8 @@ TEST_CASE("a more important track takes everything while it has something R-166"
 
 // ---- order of groups
 
-TEST_CASE("of a backlog 1 to 5 and room for one, the newest goes first, or the oldest if ordered R-167 R-168 [seed 4.2 a]") {
+TEST_CASE(
+    "of a backlog 1 to 5 and room for one, the newest goes first, or the oldest if ordered R-167 R-168 [seed 4.2 a]") {
   for (const version v : versions)
     for (const bool ordered : {false, true})
       for (const bool by_credit : {false, true}) {

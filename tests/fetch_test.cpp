@@ -39,7 +39,8 @@ struct fetcher : scripted {
 /// Both ends at work: a client fetches from a server's cache.
 struct fetching_pair : testing::pair {
   track_cache cache;
-  explicit fetching_pair(version v, const track_options& o = {}, const loopback_options& l = {}) : pair(v, l), cache(o) {
+  explicit fetching_pair(version v, const track_options& o = {}, const loopback_options& l = {})
+      : pair(v, l), cache(o) {
     server.react = [this](session& s, const event& e) {
       if (auto* r = std::get_if<fetch_requested>(&e)) CHECK(s.serve(r->request, cache) == errc::ok);
       if (auto* r = std::get_if<track_requested>(&e)) CHECK(s.serve(r->request, cache) == errc::ok);

@@ -36,7 +36,10 @@ TEST_CASE("a Group stream begins with GROUP and its frames follow R-133 [seed 9.
     p.serve_all(cache);
     p.peer_subscribes({}, 1);
     const std::string head = has_frame_bounds(v) ? "0003010700" : "00020107";
-    const std::string frames = has_timestamps(v) ? "000568656c6c6f" "1400" : "0568656c6c6f" "00";
+    const std::string frames = has_timestamps(v) ? "000568656c6c6f"
+                                                   "1400"
+                                                 : "0568656c6c6f"
+                                                   "00";
     CHECK(p.out(p.stream_of(7, 1)) == head + frames);
     CHECK(p.at(p.stream_of(7, 1)).fin);
   }
@@ -62,7 +65,7 @@ TEST_CASE("groups 5, 3, 4 are delivered as they arrive R-135 [seed 2.3 c]") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     subscriber s(v);
-    for (const std::uint64_t g : {5, 3, 4}) s.peer_group(g, {"f" + std::to_string(g)});
+    for (const std::uint64_t g : {5u, 3u, 4u}) s.peer_group(g, {"f" + std::to_string(g)});
     CHECK(started_groups(s) == numbers{5, 3, 4});
     CHECK(payloads<frame_part>(s) == "f5|f3|f4|");
     for (std::size_t i = 0; i < 3; ++i) CHECK(s.finished(i).why == errc::ok);
@@ -74,8 +77,8 @@ TEST_CASE("a group that stands still does not stall the others R-136 [seed 2.3]"
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     subscriber s(v);
-    const auto slow = s.peer_opens(uni, "00");            // not even a header
-    const auto half = s.peer_group(1, {"abc"}, false);    // no end
+    const auto slow = s.peer_opens(uni, "00");          // not even a header
+    const auto half = s.peer_group(1, {"abc"}, false);  // no end
     s.peer_group(2, {"x"});
     CHECK(payloads<frame_part>(s) == "abc|x|");
     s.feed(half, frame_hex(v, 1, "def"), true);
@@ -138,8 +141,8 @@ TEST_CASE("an empty group of the publisher's own goes out as header and end [see
 TEST_CASE("a type, a header and frames split at every byte tell the same [seed 2.3 a, 8.1 a]") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
-    const std::string whole =
-        "00" + wire_hex(msg::group{0, 300, 0}, v) + frame_hex(v, 300, "abc") + frame_hex(v, -1, "") + frame_hex(v, 5, "d");
+    const std::string whole = "00" + wire_hex(msg::group{0, 300, 0}, v) + frame_hex(v, 300, "abc") +
+                              frame_hex(v, -1, "") + frame_hex(v, 5, "d");
     for (std::size_t at = 0; at <= whole.size(); at += 2) {
       subscriber s(v);
       const auto g = s.peer_opens(uni, whole.substr(0, at));
@@ -256,7 +259,8 @@ TEST_CASE("a frame that is too large is refused on its length alone, without mem
     c.caps.frame_bytes_max = 1024 * 1024;
     counting_memory m;
     subscriber s(v, c, m.get());
-    const auto exact = s.peer_opens(uni, "00" + wire_hex(msg::group{0, 0, 0}, v) + wire_hex(msg::frame{0, 1024 * 1024}, v));
+    const auto exact =
+        s.peer_opens(uni, "00" + wire_hex(msg::group{0, 0, 0}, v) + wire_hex(msg::frame{0, 1024 * 1024}, v));
     CHECK_FALSE(s.at(exact).stop);
     const auto g = s.peer_opens(uni, "00" + wire_hex(msg::group{0, 1, 0}, v));
     const std::size_t high = m.bytes_high;
@@ -275,7 +279,8 @@ TEST_CASE("a timestamp below 0 or past the limit ends its group only R-142 [seed
   for (const version v : {lite05, lite06}) {
     CAPTURE(facts(v).name);
     subscriber s(v);
-    const auto low = s.peer_opens(uni, "00" + wire_hex(msg::group{0, 0, 0}, v) + frame_hex(v, 5, "ok") + frame_hex(v, -6, "no"));
+    const auto low =
+        s.peer_opens(uni, "00" + wire_hex(msg::group{0, 0, 0}, v) + frame_hex(v, 5, "ok") + frame_hex(v, -6, "no"));
     CHECK(s.at(low).stop == code(stream_code::timestamp_mismatch));
     CHECK(s.finished(0).why == errc::bad_timestamp);
     CHECK(payloads<frame_part>(s) == "ok|");
@@ -305,7 +310,8 @@ TEST_CASE("an end inside a frame cuts the group, what was delivered stays R-020 
   }
 }
 
-TEST_CASE("streams without a header are capped: one too many is stopped, and those that speak up make room [seed 8.1 c]") {
+TEST_CASE(
+    "streams without a header are capped: one too many is stopped, and those that speak up make room [seed 8.1 c]") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     subscriber s(v);
@@ -331,7 +337,7 @@ TEST_CASE("either side may reset a group, and neither the subscription nor the s
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     subscriber s(v);
-    for (const std::uint64_t c : {0x2a, 0x4d1}) {
+    for (const std::uint64_t c : {0x2au, 0x4d1u}) {
       const auto g = s.peer_group(c, {"x"}, false);
       s.reset(g, c);
       CHECK(s.last<group_finished>().why == errc::reset_by_peer);
@@ -409,7 +415,8 @@ TEST_CASE("two subscriptions that abut bring every frame of a group once R-140 [
   p.start();
   p.run();
   put_group(video, 0, {"0", "1", "2", "3", "4"});
-  CHECK(p.client.session.subscribe("a", "v", {.want = {.group_start = 0, .group_end = 0, .frame_end = 2}}, p.net.now()));
+  CHECK(
+      p.client.session.subscribe("a", "v", {.want = {.group_start = 0, .group_end = 0, .frame_end = 2}}, p.net.now()));
   CHECK(p.client.session.subscribe("a", "v", {.want = {.group_start = 0, .frame_start = 3}}, p.net.now()));
   p.run();
   std::map<std::uint64_t, std::string> whole;

@@ -606,7 +606,7 @@ TEST_CASE("parameters are bounded in number and must fill their length [seed 7.1
       for (std::size_t i = 0; i < n; ++i) out += two_bytes(0x80 + i) + "00";
       return out;
     };
-    for (const std::size_t n : {0, 1, 64}) CHECK(!judge(v, server, {}, setup(n, unknown(n))).closed);
+    for (const std::size_t n : {0u, 1u, 64u}) CHECK(!judge(v, server, {}, setup(n, unknown(n))).closed);
     CHECK(judge(v, server, {}, setup(65, unknown(65))).closed == violation);
     CHECK(judge(v, server, {}, setup(1, "01020100")).closed == 0x6);  // a varint of one byte in two
     CHECK(judge(v, server, {}, setup(1, "010140")).closed.has_value());  // and of two bytes in one

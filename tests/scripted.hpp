@@ -35,10 +35,10 @@ class recording_transport : public moql::transport_defaults {
     bool is_blocked{};
   };
   std::map<std::uint64_t, stream> streams;
-  std::size_t uni_credit = SIZE_MAX;   ///< Group and Setup streams that may still be opened.
-  std::size_t room = SIZE_MAX;         ///< Bytes that group and fetch streams may still write; control is free.
+  std::size_t uni_credit = SIZE_MAX;  ///< Group and Setup streams that may still be opened.
+  std::size_t room = SIZE_MAX;        ///< Bytes that group and fetch streams may still write; control is free.
   std::size_t datagram_max = 1200;
-  std::vector<std::string> datagrams;  ///< In hex.
+  std::vector<std::string> datagrams;                      ///< In hex.
   std::vector<std::pair<std::uint64_t, std::size_t>> log;  ///< Stream and bytes of each write that took some.
   std::optional<std::uint64_t> closed;
   std::uint64_t next_ours = 0;
@@ -115,7 +115,8 @@ struct scripted : side {
     if (moql::has_setup(v)) {
       peer_opens(moql::direction::uni, "010100", true);
     } else if (moql::negotiates_in_band(v) && who == moql::endpoint::client) {
-      feed(ours(moql::direction::bidi, 0x20).at(0), "21" + wire_hex(moql::msg::server_setup{.selected = moql::facts(v).number}, v));
+      feed(ours(moql::direction::bidi, 0x20).at(0),
+           "21" + wire_hex(moql::msg::server_setup{.selected = moql::facts(v).number}, v));
     } else if (moql::negotiates_in_band(v)) {
       const std::uint64_t offered[] = {moql::facts(v).number};
       peer_opens(moql::direction::bidi, "20" + wire_hex(moql::msg::client_setup{.versions = {std::span(offered)}}, v));
@@ -219,7 +220,8 @@ struct scripted : side {
 
   // ---- the session subscribes, the script publishes
 
-  /// Subscribes to room/video; on 05 and 06 TRACK_INFO is answered unless `timescale` is 0. Returns its Subscribe stream.
+  /// Subscribes to room/video; on 05 and 06 TRACK_INFO is answered unless `timescale` is 0. Returns its Subscribe
+  /// stream.
   std::uint64_t subscribe(const moql::subscribe_options& o = {}, std::uint64_t timescale = 1000) {
     const auto id = session.subscribe("room", "video", o, now);
     if (id) last_subscription = *id;
@@ -255,7 +257,8 @@ struct scripted : side {
       if (auto* r = std::get_if<moql::fetch_requested>(&e)) (void)s.serve(r->request, cache);
     };
   }
-  std::uint64_t peer_subscribes(const moql::msg::delivery& want, std::uint64_t id = 0, std::string_view track = "video") {
+  std::uint64_t peer_subscribes(const moql::msg::delivery& want, std::uint64_t id = 0,
+                                std::string_view track = "video") {
     return peer_opens(moql::direction::bidi, "02" + wire_hex(moql::msg::subscribe{id, "room", track, want}, ver));
   }
   std::uint64_t peer_fetches(std::uint64_t group, std::uint64_t first = 0, std::optional<std::uint64_t> last = {},
@@ -294,7 +297,9 @@ inline std::string losses(const side& s) {
   std::string out;
   for (const heard& h : s.all<moql::groups_lost>()) {
     const auto& l = std::get<moql::groups_lost>(h.what);
-    const char* how = l.how == moql::loss::dropped ? "dropped" : l.how == moql::loss::skipped ? "skipped" : "unaccounted";
+    const char* how = l.how == moql::loss::dropped   ? "dropped"
+                      : l.how == moql::loss::skipped ? "skipped"
+                                                     : "unaccounted";
     out += std::to_string(l.first) + "-" + std::to_string(l.last) + ":" + how + " ";
   }
   return out;

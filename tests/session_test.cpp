@@ -62,3 +62,25 @@ TEST_CASE("a track written once reaches its subscriber frame by frame in every v
     CHECK_MESSAGE(p.net.violations() == 0, p.net.last_violation());
   }
 }
+
+TEST_CASE("a subscription to a track that has no group yet begins with the first one that comes, not with the last R-115 R-116") {
+  for (const version v : versions) {
+    CAPTURE(facts(v).name);
+    pair p(v);
+    track_cache video;
+    p.server.react = [&](session& s, const event& e) {
+      if (auto* r = std::get_if<subscribe_requested>(&e)) CHECK(s.serve(r->request, video) == errc::ok);
+      if (auto* r = std::get_if<track_requested>(&e)) CHECK(s.serve(r->request, video) == errc::ok);
+    };
+    p.start();
+    p.run();
+    REQUIRE(p.client.session.subscribe("a", "b", {.want = {.max_age_ms = 60'000}}, p.net.now()).has_value());
+    p.run();
+    for (int i = 0; i < 4; ++i) {
+      REQUIRE(video.begin_group(p.net.now()) == errc::ok);
+      REQUIRE(video.append(static_cast<std::uint64_t>(i), bytes::copy("x")) == errc::ok);
+    }
+    p.run();
+    CHECK(p.client.count<group_started>() == 4);
+  }
+}

@@ -29,7 +29,6 @@ config at_level(probe_level l) {
 }
 /// A PROBE as it travels; 03 has no RTT.
 std::string probe(version v, std::uint64_t bitrate, std::uint64_t rtt = 0) { return hex(msg::probe{bitrate, rtt}, v); }
-constexpr bool probes_by_setup(version v) { return has_setup(v); }
 /// Lets the session measure: what `pump` would tell it of the transport.
 void measure(peer& p, std::uint64_t bits, std::uint64_t rtt_us) {
   p.net.measured = {.rtt_us = rtt_us, .send_bits_per_second = bits};

@@ -10,7 +10,6 @@ using namespace testing;
 namespace {
 
 constexpr auto bidi = direction::bidi;
-constexpr auto uni = direction::uni;
 
 /// A publisher's session whose peer is the script, serving `cache`.
 struct publisher : scripted {
@@ -132,7 +131,7 @@ TEST_CASE("beyond the limit of remembered gaps the oldest is reported as lost at
     scripted s(v, endpoint::client, c);
     const auto stream = s.subscribe({.want = {.group_start = 0}});
     s.say_ok(stream, 0);
-    for (const std::uint64_t g : {0, 2, 4}) s.peer_group(g, {"x"});
+    for (const std::uint64_t g : {0u, 2u, 4u}) s.peer_group(g, {"x"});
     CHECK(losses(s) == "");
     s.peer_group(6, {"x"});
     CHECK(losses(s) == "1-1:unaccounted ");
@@ -205,10 +204,14 @@ TEST_CASE("an OK without a start is followed by one with it once the first group
     publisher p(v);
     const auto stream = p.peer_subscribes({});
     const std::string first = p.out(stream);
-    CHECK(first == "000600005388" "0000");
+    CHECK(first ==
+          "000600005388"
+          "0000");
     p.put(4);
     p.settle();
-    CHECK(p.out(stream) == first + "000600005388" "0500");
+    CHECK(p.out(stream) == first +
+                               "000600005388"
+                               "0500");
     CHECK(p.sent() == numbers{4});
   }
 }
@@ -275,7 +278,8 @@ TEST_CASE("a refusal is a prompt reset with the code, no group stream and no wor
     CAPTURE(facts(v).name);
     scripted s(v, endpoint::server);
     s.react = [](session& x, const event& e) {
-      if (auto* r = std::get_if<subscribe_requested>(&e)) CHECK(x.reject(r->request, stream_code::not_found) == errc::ok);
+      if (auto* r = std::get_if<subscribe_requested>(&e))
+        CHECK(x.reject(r->request, stream_code::not_found) == errc::ok);
     };
     const auto stream = s.peer_subscribes({});
     CHECK(s.at(stream).reset == static_cast<std::uint64_t>(stream_code::not_found));
@@ -404,7 +408,7 @@ TEST_CASE("groups between the requested and the resolved start count as skipped 
 }
 
 TEST_CASE("the application learns at which frame it starts R-106 [seed 7.8 b]") {
-  for (const std::uint64_t start : {5, 6}) {
+  for (const std::uint64_t start : {5u, 6u}) {
     scripted s(lite06, endpoint::client);
     const auto stream = s.subscribe({.want = {.group_start = 5, .frame_start = 15}});
     s.say_ok(stream, start);
@@ -460,7 +464,9 @@ TEST_CASE("a frame bound without its group resets the stream, the session goes o
   const auto good = p.peer_subscribes({}, 9);
   CHECK(p.out(good) == "000101");
   // and in an update
-  p.feed(good, "060000000000" "01");
+  p.feed(good,
+         "060000000000"
+         "01");
   CHECK(p.at(good).reset.has_value());
   CHECK(p.is_open());
 }
@@ -512,7 +518,7 @@ TEST_CASE("06 begins at the oldest group at or above the floor that has not expi
   CHECK(sent({.max_age_ms = 10'001}) == "18-29");
   CHECK(sent({.max_age_ms = 10'000, .group_start = 5}) == "19-29");
   CHECK(sent({.max_age_ms = 10'000, .group_start = 25}) == "25-29");
-  CHECK(sent({.max_age_ms = 0}) == "29-29");                        // the latest
+  CHECK(sent({.max_age_ms = 0}) == "29-29");  // the latest
   CHECK(sent({.max_age_ms = 0, .group_start = 3}) == "29-29");
   CHECK(sent({.max_age_ms = 1'000'000}) == "0-29");
   CHECK(sent({.max_age_ms = 1'000'000, .group_start = 40}) == "none");  // waits there, and says nothing
@@ -555,12 +561,12 @@ TEST_CASE("every way to lose a group is told once, and the subscription then end
     CAPTURE(facts(v).name);
     scripted s(v, endpoint::client);
     const auto stream = s.subscribe({.want = {.group_start = 2}});
-    s.feed(stream, "000104");            // 2 and 3 skipped
-    s.peer_group(4, {"a", "b"});         // whole
+    s.feed(stream, "000104");     // 2 and 3 skipped
+    s.peer_group(4, {"a", "b"});  // whole
     const auto five = s.peer_group(5, {"c"}, false);
-    s.reset(five, 0x2a);                 // reset after its header
+    s.reset(five, 0x2a);  // reset after its header
     s.feed(stream, wire_hex(msg::subscribe_drop{6, 7, 9}, v));
-    s.feed(stream, "01010a");            // the end comes before the last word on 8 and 9
+    s.feed(stream, "01010a");  // the end comes before the last word on 8 and 9
     CHECK(s.count<subscription_closed>() == 0);
     s.peer_group(9, {"d"});
     s.feed(stream, wire_hex(msg::subscribe_drop{8, 8, 0}, v));  // a straggler

@@ -56,7 +56,10 @@ TEST_CASE("TRACK is answered by one TRACK_INFO and the end, in the version's lay
     CHECK(p.first<track_requested>().request != request_id{});
     CHECK(p.all<track_requested>()[0].path == "room");
     CHECK(p.all<track_requested>()[0].track == "video");
-    CHECK(p.out(t) == (v == lite05 ? "08010053888" "0015f90" : "070153888" "0015f90"));
+    CHECK(p.out(t) == (v == lite05 ? "08010053888"
+                                     "0015f90"
+                                   : "070153888"
+                                     "0015f90"));
     CHECK(p.at(t).fin);
     CHECK(p.first<request_closed>().why == errc::ok);
     CHECK(p.session.streams_held() == 0);
@@ -406,7 +409,8 @@ TEST_CASE("a bare question is answered with what the publisher said, or why not"
     p.server.react = [&](session& s, const event& e) {
       auto* r = std::get_if<track_requested>(&e);
       if (r == nullptr) return;
-      CHECK((r->track == "video" ? s.serve(r->request, video) : s.reject(r->request, stream_code::not_found)) == errc::ok);
+      CHECK((r->track == "video" ? s.serve(r->request, video) : s.reject(r->request, stream_code::not_found)) ==
+            errc::ok);
     };
     p.start();
     p.run();

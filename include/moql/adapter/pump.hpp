@@ -5,8 +5,8 @@
 
 namespace moql {
 
-/// Call after the session's events have been drained, after commands, and when a deadline has passed. Everything that
-/// the transport does inside shows up as later events; nothing here blocks.
+/// Call after the session's events have been drained, after commands, and when a deadline has passed; drain again if
+/// `has_events()` says so afterwards, for a deadline or a last write may end something. Nothing here blocks.
 template <transport Transport>
 void pump(session& s, Transport& t, instant now) noexcept {
   if (s.next_deadline() <= now) s.on_deadline(now);
@@ -35,11 +35,12 @@ void pump(session& s, Transport& t, instant now) noexcept {
     }
     return any;
   };
-  (void)carry_out();
-  while (true) {
-    const auto w = s.next_write();
-    if (w) s.on_written(w->stream, t.write(w->stream, w->pieces, w->fin));
-    if (!carry_out() && !w) return;  // looking for bytes may have given a group up
+  while (s.has_output()) {
+    (void)carry_out();
+    if (const auto w = s.next_write())
+      s.on_written(w->stream, t.write(w->stream, w->pieces, w->fin));
+    else if (!carry_out())  // looking for bytes may have given a group up
+      return;
   }
 }
 

@@ -2,9 +2,9 @@
 /// The boundary to a QUIC stack: what an adapter must provide, and what it tells the session.
 ///
 /// A transport is one connection. The session's side of the contract is `pump` (pump.hpp): it alone calls the
-/// operations, never from inside an event, on one thread. The adapter's side is the sink: an event only changes state, so it may be
-/// delivered from within a stack's callback; afterwards, once per batch, the adapter's owner drains the session's
-/// events and pumps.
+/// operations, never from inside an event, on one thread. The adapter's side is the sink: an event only changes state,
+/// so it may be delivered from within a stack's callback; afterwards, once per batch, the adapter's owner drains the
+/// session's events and pumps, and does so again while the session has events (a deadline or a last write causes some).
 
 #include <concepts>
 #include <cstdint>

@@ -31,6 +31,7 @@ class group_service : public request_book {
     }
   }
   [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty(); }
+  [[nodiscard]] bool has_output() const noexcept { return !dirty_.empty() || !writing_.empty() || has_to_open(); }
   /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
   [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
     while (!opening_.empty() && !c_.is_over()) {
@@ -148,7 +149,7 @@ class group_service : public request_book {
     track_cache& cache = *r.cache();
     stream_record* s = c_.streams.find(r.stream);
     if (s == nullptr) return;
-    if (!r.start) r.start = resolve_start(cache, c_.ver, r.want);
+    if (!r.start) r.start = r.was_empty ? first_since(r, cache) : resolve_start(cache, c_.ver, r.want);
     if (r.start && !r.has_said_start) say_start(r, *s);
     std::optional<interval> lost;
     if (r.start) {
@@ -166,6 +167,12 @@ class group_service : public request_book {
     }
     flush_drops(*s, lost);
     check_end(h, r);
+  }
+  /// For a subscription to the latest group of a track that had none: the first that came since, however many did.
+  [[nodiscard]] std::optional<std::uint64_t> first_since(const request& r, track_cache& cache) noexcept {
+    for (std::uint64_t n = r.next_arrival; n < cache.arrivals_end(); ++n)
+      if (const cached_group* g = n < cache.arrivals_begin() ? nullptr : cache.arrival(n)) return g->sequence;
+    return {};
   }
   /// A group that has not been looked at: send it, drop it, or leave it for a later end. False: not yet, and nothing
   /// behind it either.

@@ -24,6 +24,7 @@ class publishing : public group_service {
     const group_order order = has_ordered(c_.ver) && r->want.ordered ? group_order::oldest_first : group_order::newest_first;
     if (const errc e = add_flows(*r, r->want.priority, o.priority, order); e != errc::ok) return e;
     r->is_serving = true;
+    r->was_empty = cache.is_empty() && wants_latest(c_.ver, r->want);
     listen(slot_of(id), *r, cache);
     if (before(lite05).has(c_.ver)) {
       if (has_ranges(c_.ver)) r->start = resolve_start(cache, c_.ver, r->want);  // what is said now holds

@@ -21,6 +21,7 @@ struct request {
   bool is_serving = false;
   bool is_gone = false;
   bool was_told = false;  ///< The application has heard of it.
+  bool was_empty = false;  ///< The cache, when serving began: the first group that came since is the first one sent.
   bool is_dirty = false;  ///< In the list of requests whose cache changed.
 
   struct listener : cache_listener {
@@ -42,7 +43,7 @@ struct request {
     names.clear();
     want = {};
     stream = {};
-    is_serving = is_gone = was_told = is_dirty = false;
+    is_serving = is_gone = was_told = was_empty = is_dirty = false;
     heard = {};
     next_arrival = 0;
     start.reset();
@@ -71,13 +72,16 @@ struct outgoing {
   }
 };
 
+/// Up to 05, a subscription without a start means the latest group.
+[[nodiscard]] constexpr bool wants_latest(version v, const msg::delivery& want) noexcept {
+  return !has_ranges(v) || (!since(lite06).has(v) && !want.group_start);
+}
 /// The first group a subscription is served, by the rules of its version (draft 06 section 7.9 and what came before).
 /// None while nothing in the cache fits.
 [[nodiscard]] inline std::optional<std::uint64_t> resolve_start(track_cache& cache, version v,
                                                                 const msg::delivery& want) noexcept {
   if (cache.is_empty()) return {};
-  const bool wants_latest = !has_ranges(v) || (!since(lite06).has(v) && !want.group_start);
-  if (wants_latest) return cache.latest().sequence;
+  if (wants_latest(v, want)) return cache.latest().sequence;
   const std::uint64_t floor = want.group_start.value_or(0);
   for (std::size_t i = 0; i < cache.groups_held(); ++i) {
     const cached_group& g = cache.nth(i);

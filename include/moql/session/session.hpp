@@ -192,6 +192,12 @@ class session {
   /// The next thing the application should know; nothing when all that arrived has been told. Views in it are valid
   /// until the next call on the session.
   [[nodiscard]] std::optional<event> next_event() noexcept;
+  /// False when `next_action` and `next_write` are certain to have nothing; cheap.
+  [[nodiscard]] bool has_output() const noexcept {
+    if (c().is_over()) return c().close_wanted;
+    return !c().actions.empty() || !c().writable.empty() || !c().opening_bidi.empty() || !c().opening_uni.empty() ||
+           !c().datagrams.is_empty() || e_.publish.has_output();
+  }
   [[nodiscard]] std::optional<action> next_action() noexcept;
   /// Bytes for the stream that matters most now: control first, then by subscriber priority, publisher priority and the
   /// version's group order, fair between equals. Answer with `on_written`.
@@ -201,6 +207,10 @@ class session {
 
   // ---- getters
 
+  /// Whether `next_event` is worth calling.
+  [[nodiscard]] bool has_events() const noexcept {
+    return !c().events.empty() || !c().readable.empty() || (c().is_over() && !has_said_closed_);
+  }
   [[nodiscard]] bool is_established() const noexcept { return c().is_established; }
   [[nodiscard]] bool is_closed() const noexcept { return c().is_over(); }
   [[nodiscard]] bool is_going_away() const noexcept { return c().is_going_away; }
@@ -246,7 +256,8 @@ class session {
     bool fin = false;
     bool is_control = false;
   } offered_{};
-  bool has_collapsed_ = false;
+  bool has_collapsed_ = false;   ///< Everything that was open has been reported.
+  bool has_said_closed_ = false;
 };
 
 inline bool session::prepare(detail::queued_event& q) noexcept {
@@ -302,7 +313,12 @@ MOQL_NOINLINE inline void session::next_other(std::optional<event>& out) noexcep
     if (!c().is_closed) e_.read(out);
     if (out) return;
     if (!c().events.empty()) continue;
-    if (has_collapsed_ || !c().is_over()) return;
+    if (has_said_closed_ || !c().is_over()) return;
+    if (has_collapsed_) {  // not by way of the queue, which may have no memory
+      has_said_closed_ = true;
+      out.emplace(session_closed{c().close_why, c().close_by_peer, c().close_code, c().reason_text()});
+      return;
+    }
     has_collapsed_ = true;
     if (!c().is_closed) {  // the connection ended first
       c().is_closed = true;
@@ -311,7 +327,6 @@ MOQL_NOINLINE inline void session::next_other(std::optional<event>& out) noexcep
     // the streams' code, not the session's; the two are separate spaces.
     e_.collapse(c().close_why == errc::ok ? errc::closed : c().close_why,
                 static_cast<std::uint64_t>(stream_code::session_closed));
-    c().tell(session_closed{c().close_why, c().close_by_peer, c().close_code, c().reason_text()});
   }
 }
 
