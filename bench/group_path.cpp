@@ -1,6 +1,7 @@
 // The path of frames: off a stream, into a cache, out to any number of subscribers.
 //
-// Items are frames, or frames times subscribers; see driver.hpp for how to run it. Inputs are at most 256 KB and always the same; every pass checks that it saw all of it.
+// Items are frames, or frames times subscribers; see driver.hpp for how to run it. Inputs are at most 256 KB
+// and always the same; every pass checks that it saw all of it.
 
 #include "driver.hpp"
 #include "moql/stream/group_reader.hpp"
@@ -175,8 +176,8 @@ struct relay {
 
 std::vector<operation> operations() {
   std::vector<operation> all;
-  for (const std::size_t payload : {64, 1024, 65536}) {
-    for (const std::size_t chunk : {1200, 65536}) {
+  for (const std::size_t payload : {std::size_t{64}, std::size_t{1024}, std::size_t{65536}}) {
+    for (const std::size_t chunk : {std::size_t{1200}, std::size_t{65536}}) {
       const input probe(payload, chunk);
       const std::string tail = "/" + std::to_string(payload) + "/" + std::to_string(chunk);
       for (const bool feed : {true, false})
@@ -187,7 +188,7 @@ std::vector<operation> operations() {
                        }});
     }
   }
-  for (const std::size_t n : {1, 100, 1000}) {
+  for (const std::size_t n : {std::size_t{1}, std::size_t{100}, std::size_t{1000}}) {
     for (const std::size_t per_poll : {std::size_t{1}, frames_per_group})
       all.push_back({"fan_out/" + std::to_string(n) + (per_poll == 1 ? "/each_frame" : "/each_group"),
                      n * frames_per_group, n * frames_per_group * 1200,

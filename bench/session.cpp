@@ -153,7 +153,8 @@ struct ingest {
     std::uint64_t got = 0;
     for (std::size_t at = 0; at < all.size(); at += chunk) {
       const byte_view part = all.subspan(at, chunk < all.size() - at ? chunk : all.size() - at);
-      s.session.on_data(id, owned ? bytes::share(part, &immortal()) : bytes::borrow(part), at + part.size() == all.size(), {});
+      const bool is_last = at + part.size() == all.size();
+      s.session.on_data(id, owned ? bytes::share(part, &immortal()) : bytes::borrow(part), is_last, {});
       while (const auto e = s.session.next_event())
         if (const auto* p = std::get_if<frame_part>(&*e)) {
           const std::uint8_t* data = p->payload.data();
@@ -178,8 +179,6 @@ struct ingest {
 
 /// One group a pass from one cache to N sessions, each pumped after every `per_poll` frames.
 struct fan_out {
-  static constexpr std::size_t frame_bytes = 1200;
-
   fan_out(std::size_t n, std::size_t group_frames, std::size_t frames_per_poll, std::size_t size)
       : frames(group_frames), per_poll(frames_per_poll), payload(size) {
     for (std::size_t i = 0; i < n; ++i) {
@@ -300,17 +299,20 @@ std::vector<bench::operation> operations() {
       const std::size_t frames = payload <= 64 ? 1000 : 240;
       const std::string tail = "/" + std::to_string(payload) + "/" + std::to_string(chunk);
       all.push_back(op<ingest>("ingest" + tail, frames, frames * payload, payload, chunk, true));
-      if (chunk == 1200) all.push_back(op<ingest>("ingest_borrowed" + tail, frames, frames * payload, payload, chunk, false));
+      if (chunk != 1200) continue;
+      all.push_back(op<ingest>("ingest_borrowed" + tail, frames, frames * payload, payload, chunk, false));
     }
   for (const std::size_t n : {std::size_t{1}, std::size_t{10}, std::size_t{100}, std::size_t{1000}}) {
     const std::string head = "fan_out/" + std::to_string(n);
-    all.push_back(op<fan_out>(head + "/each_frame", n * 20, n * 20 * 1200, n, std::size_t{20}, std::size_t{1}, std::size_t{1200}));
-    all.push_back(op<fan_out>(head + "/each_20_frames", n * 20, n * 20 * 1200, n, std::size_t{20}, std::size_t{20}, std::size_t{1200}));
+    for (const std::size_t per_poll : {std::size_t{1}, std::size_t{20}})
+      all.push_back(op<fan_out>(head + (per_poll == 1 ? "/each_frame" : "/each_20_frames"), n * 20, n * 20 * 1200, n,
+                                std::size_t{20}, per_poll, std::size_t{1200}));
   }
   // One group that does not end soon: what remains of the above without the opening and the end of a stream.
   all.push_back(op<fan_out>("fan_out_long/100/each_frame", std::size_t{100 * 1000}, std::size_t{100} * 1000 * 1200,
                             std::size_t{100}, std::size_t{1000}, std::size_t{1}, std::size_t{1200}));
-  all.push_back(op<fan_out>("churn/100", 100, 100 * 200, std::size_t{100}, std::size_t{1}, std::size_t{1}, std::size_t{200}));
+  all.push_back(op<fan_out>("churn/100", 100, 100 * 200, std::size_t{100}, std::size_t{1}, std::size_t{1},
+                            std::size_t{200}));
   // 04 answers at once; later versions when there is a group, which would be sent too.
   for (const bool leave : {false, true})
     all.push_back(op<requests>(leave ? "subscribe_and_leave/1000" : "subscribe/1000", asked_per_pass, 0, lite04,

@@ -1,4 +1,4 @@
-/// Announcements both ways: what each version's bytes say, which of them are violations, and what the application hears.
+/// Announcements both ways: what each version says, what is a violation, and what the application hears.
 
 #include <doctest/doctest.h>
 
@@ -102,10 +102,16 @@ TEST_CASE("the same script gives each version its own bytes [seed 6.2 a] [seed 7
   CHECK(bytes_of(lite03) == "0401016101|0401016201|04000161000401016102|0400016100");
   CHECK(bytes_of(lite04) == "050101610109|050101620109|040001610006010161020509|0400016100");
   CHECK(bytes_of(lite05) == "0209010401016100|0401016200|050101610105|0400016100");
-  CHECK(bytes_of(lite06) == "0209010005" "0161000000|0005" "0162000000|0205" "0001050000|010100");
+  CHECK(bytes_of(lite06) ==
+        "0209010005"
+        "0161000000|0005"
+        "0162000000|0205"
+        "0001050000|010100");
 }
 
-TEST_CASE("R-043 every match is announced, those that were there and those that come, and nothing else [seed 2.4.1 a] [seed 2.4.1 b]") {
+TEST_CASE(
+    "R-043 every match is announced, those that were there and those that come, and nothing else [seed "
+    "2.4.1 a] [seed 2.4.1 b]") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     testing::pair p(v);
@@ -210,8 +216,15 @@ TEST_CASE("R-065 a path through ourselves is not announced, so our id is never t
     REQUIRE(id.has_value());
     CHECK(p.s().update(*id, {.hops = through_us}) == errc::bad_argument);
     const auto ask = p.open(bidi, request(v, ""));
-    if (v == lite05) CHECK(p.sent(ask) == "020901" "06010161020506");
-    if (v == lite06) CHECK(p.sent(ask) == "020901" "0007" "01610205060000");
+    if (v == lite05)
+      CHECK(p.sent(ask) ==
+            "020901"
+            "06010161020506");
+    if (v == lite06)
+      CHECK(p.sent(ask) ==
+            "020901"
+            "0007"
+            "01610205060000");
     CHECK(p.is_open());
   }
 }
@@ -249,8 +262,14 @@ TEST_CASE("R-068 an assigned hop id is what is sent everywhere; without one it i
       REQUIRE(p.s().announce("a").has_value());
       const auto ask = p.open(bidi, request(v, ""));
       const std::string id = hop == 0 ? "00" : "09";
-      CHECK(p.sent(ask).starts_with(v == lite04 ? "05010161" "01" + id : "02" + id + "01"));
-      if (v == lite06) CHECK(p.sent(p.ours(uni)[0]) == (hop == 0 ? "010100" : "010401" "050109"));
+      CHECK(p.sent(ask).starts_with(v == lite04 ? "05010161"
+                                                  "01" +
+                                                      id
+                                                : "02" + id + "01"));
+      if (v == lite06)
+        CHECK(p.sent(p.ours(uni)[0]) == (hop == 0 ? "010100"
+                                                  : "010401"
+                                                    "050109"));
       REQUIRE(p.s().discover("", p.now).has_value());
       p.run();
       if (v != lite06) CHECK(p.sent(p.own(bidi, "01")) == "010200" + id);
@@ -298,9 +317,15 @@ TEST_CASE("R-081 what passed the hop of the subscriber's SETUP is not announced 
     p.run();
     return out + "|" + p.sent(ask).substr(out.size());
   };
-  CHECK(told("010100") == "020901" "0006" "017801050100|");
-  CHECK(told("010401050105") == "020901" "0006" "017801060200|010100");  // START over 6, and its END
-  CHECK(told("010401050109") == "020900|");                               // the subscriber is ourselves
+  CHECK(told("010100") ==
+        "020901"
+        "0006"
+        "017801050100|");
+  CHECK(told("010401050105") ==
+        "020901"
+        "0006"
+        "017801060200|010100");              // START over 6, and its END
+  CHECK(told("010401050109") == "020900|");  // the subscriber is ourselves
 }
 
 TEST_CASE("R-078 a route broader than the request is shown as the request itself, and several of them as one") {
@@ -312,18 +337,25 @@ TEST_CASE("R-078 a route broader than the request is shown as the request itself
   const auto ask = p.open(bidi, request(lite06, "room/a"));
   CHECK(p.sent(ask).starts_with("020002"));
   CHECK(p.sent(ask).find("000400000500") != std::string::npos);
-  CHECK(p.sent(ask).find("0005" "0162000000") != std::string::npos);
+  CHECK(p.sent(ask).find("0005"
+                         "0162000000") != std::string::npos);
   const std::size_t first = p.sent(ask).size();
   const auto more = p.s().announce("", {.warm = 3});  // better, clamped to the same thing
   REQUIRE(more.has_value());
   p.run();
   const std::string update = p.sent(ask).substr(first);
-  CHECK((update == "0204" "00000300" || update == "0204" "01000300"));
+  CHECK((update == "0204"
+                   "00000300" ||
+         update == "0204"
+                   "01000300"));
   const std::size_t second = p.sent(ask).size();
   CHECK(p.s().update(*top, {.warm = 1}) == errc::ok);
   p.run();
   const std::string better = p.sent(ask).substr(second);
-  CHECK((better == "0204" "00000100" || better == "0204" "01000100"));
+  CHECK((better == "0204"
+                   "00000100" ||
+         better == "0204"
+                   "01000100"));
   CHECK(p.s().update(*top, {.warm = 5}) == errc::ok);
   p.run();
   const std::size_t third = p.sent(ask).size();
@@ -359,17 +391,25 @@ TEST_CASE("R-079 a new best path is an UPDATE, the first and the last are START 
   const std::uint64_t six[] = {6};
   const std::uint64_t unknown[] = {0};
   const auto a = p.s().announce("x", {.hops = five, .warm = 4, .cold = 9});
-  CHECK(told() == "0006" "017801050409");
+  CHECK(told() ==
+        "0006"
+        "017801050409");
   const auto b = p.s().announce("x", {.hops = six, .warm = 6, .cold = 9});
   CHECK(told() == "");  // not the best
   CHECK(p.s().update(*b, {.hops = six, .warm = 4, .cold = 8}) == errc::ok);
-  CHECK(told() == "0205" "0001060408");  // a tie of warm costs, broken by the cold one
+  CHECK(told() ==
+        "0205"
+        "0001060408");  // a tie of warm costs, broken by the cold one
   CHECK(p.s().update(*a, {.hops = five, .warm = 4, .cold = 9}) == errc::ok);
   CHECK(told() == "");  // newer, but still the dearer when cold
   CHECK(p.s().update(*a, {.hops = five, .warm = 4, .cold = 8}) == errc::ok);
-  CHECK(told() == "0205" "0001050408");  // all equal: the newest
+  CHECK(told() ==
+        "0205"
+        "0001050408");  // all equal: the newest
   CHECK(p.s().update(*b, {.hops = six, .warm = 4, .cold = 8}) == errc::ok);
-  CHECK(told() == "0205" "0001060408");
+  CHECK(told() ==
+        "0205"
+        "0001060408");
   const std::uint64_t longer[] = {5, 7};
   CHECK(p.s().update(*a, {.hops = longer, .warm = 4, .cold = 8}) == errc::ok);
   CHECK(told() == "");  // newest, but longer
@@ -378,15 +418,23 @@ TEST_CASE("R-079 a new best path is an UPDATE, the first and the last are START 
   const auto c = p.s().announce("x", {.hops = unknown, .warm = 0});
   CHECK(told() == "");  // an unknown hop ranks last, at any cost
   CHECK(p.s().withdraw(*b) == errc::ok);
-  CHECK(told() == "0205" "0001050409");
+  CHECK(told() ==
+        "0205"
+        "0001050409");
   CHECK(p.s().withdraw(*a) == errc::ok);
-  CHECK(told() == "0205" "0001000000");
+  CHECK(told() ==
+        "0205"
+        "0001000000");
   CHECK(p.s().withdraw(*c) == errc::ok);
   CHECK(told() == "010100");
   REQUIRE(p.s().announce("x").has_value());
-  CHECK(told() == "0005" "0178000000");
+  CHECK(told() ==
+        "0005"
+        "0178000000");
   REQUIRE(p.s().announce("y").has_value());
-  CHECK(told() == "0005" "0179000000");
+  CHECK(told() ==
+        "0005"
+        "0179000000");
 }
 
 TEST_CASE("R-071 announce ids count the STARTs of their own stream") {
@@ -414,7 +462,9 @@ TEST_CASE("R-071 announce ids count the STARTs of their own stream") {
   CHECK(p.sent(narrow).substr(n).size() == 6 + 2 * 14);
 }
 
-TEST_CASE("R-048 prefixes match by segment, or byte by byte for whoever asks for that before 06 [seed 2.4.1 a] [seed 2.4.1 d]") {
+TEST_CASE(
+    "R-048 prefixes match by segment, or byte by byte for whoever asks for that before 06 [seed 2.4.1 a] "
+    "[seed 2.4.1 d]") {
   for (const version v : versions)
     for (const prefix_rule rule : {prefix_rule::segments, prefix_rule::bytes}) {
       CAPTURE(facts(v).name);
@@ -444,7 +494,10 @@ TEST_CASE("R-049 on 06 a prefix covers whole segments only, whatever is configur
   const auto ask = p.open(bidi, request(lite06, "room"));
   REQUIRE(p.s().announce("room/a").has_value());
   p.run();
-  CHECK(p.sent(ask) == "020000" "0005" "0161000000");
+  CHECK(p.sent(ask) ==
+        "020000"
+        "0005"
+        "0161000000");
   asker a(lite06, "room", c);
   a.tell(opening(lite06, {"a"}));
   CHECK(a.log() == "announced room/a\nall 1\n");
@@ -576,7 +629,9 @@ TEST_CASE("R-050 an ANNOUNCE_INIT that names a suffix twice resets the stream") 
   }
 }
 
-TEST_CASE("R-052 before ANNOUNCE_INIT an announcement has no bytes of its own: active is an INIT of one, ended does not fit [seed 6.2 b]") {
+TEST_CASE(
+    "R-052 before ANNOUNCE_INIT an announcement has no bytes of its own: active is an INIT of one, ended "
+    "does not fit [seed 6.2 b]") {
   for (const version v : {lite01, lite02}) {
     asker p(v);
     p.tell(active(v, "abc"));
@@ -606,7 +661,9 @@ TEST_CASE("R-053 active for an active path resets the stream, and the session go
   }
 }
 
-TEST_CASE("R-053 ended for a path that is not active resets the stream, unless that is forgiven as deployed stacks need it [seed 6.2 b]") {
+TEST_CASE(
+    "R-053 ended for a path that is not active resets the stream, unless that is forgiven as deployed "
+    "stacks need it [seed 6.2 b]") {
   for (const version v : {lite01, lite02, lite03, lite04})
     for (const bool strict : {true, false}) {
       config c;
@@ -657,10 +714,16 @@ TEST_CASE("R-057 a hop count that does not fit the hop ids closes the session [s
     };
     const std::string costs = v == lite06 ? "0000" : "";
     CHECK(!verdict("020506" + costs));
-    CHECK(verdict("03" "0506") == violation);
-    CHECK(verdict("01" "0506" + costs) == violation);
-    CHECK(verdict("00" "05" + costs) == violation);
-    CHECK(verdict("800f4240" "010203") == violation);  // a million, and three bytes
+    CHECK(verdict("03"
+                  "0506") == violation);
+    CHECK(verdict("01"
+                  "0506" +
+                  costs) == violation);
+    CHECK(verdict("00"
+                  "05" +
+                  costs) == violation);
+    CHECK(verdict("800f4240"
+                  "010203") == violation);  // a million, and three bytes
   }
 }
 
@@ -767,18 +830,28 @@ TEST_CASE("R-070 on 06 any announcement before ANNOUNCE_OK closes the session [s
 TEST_CASE("R-071 the subscriber counts ids from 0, one for each START, and no id comes back") {
   asker p(lite06);
   p.tell(opening(lite06, {"a", "b"}) + active(lite06, "c"));
-  p.tell("010101");                // END 1 is b
-  p.tell(active(lite06, "b"));     // id 3
-  p.tell("0204" "03000900");       // UPDATE 3
-  CHECK(p.log() == "announced room/a\nannounced room/b\nall 2\nannounced room/c\nended room/b\nannounced room/b\n"
-                   "updated room/b\n");
+  p.tell("010101");             // END 1 is b
+  p.tell(active(lite06, "b"));  // id 3
+  p.tell(
+      "0204"
+      "03000900");  // UPDATE 3
+  CHECK(p.log() ==
+        "announced room/a\nannounced room/b\nall 2\nannounced room/c\nended room/b\nannounced room/b\n"
+        "updated room/b\n");
   CHECK(p.x.last<announce_updated>().warm == 9);
   p.tell("010101");  // retired
   CHECK(p.closed_with(session_code::protocol_violation));
 }
 
 TEST_CASE("R-072 END or UPDATE for an id that is unknown or retired closes the session [seed 6.2 b]") {
-  for (const char* hex : {"010102", "0204" "02000000", "010100" "010100", "010100" "0204" "00000000"}) {
+  for (const char* hex : {"010102",
+                          "0204"
+                          "02000000",
+                          "010100"
+                          "010100",
+                          "010100"
+                          "0204"
+                          "00000000"}) {
     asker p(lite06);
     p.tell(opening(lite06, {"a", "b"}));
     CHECK(p.is_open());
@@ -809,9 +882,13 @@ TEST_CASE("R-074 a START that is discarded as a loop takes an id all the same, a
   CHECK(p.log() == "announced room/b\nall 1\n");
   p.tell("010101");  // b
   CHECK(p.x.count<announce_ended>() == 1);
-  p.tell("0205" "0001050000");  // x, no longer through us
+  p.tell(
+      "0205"
+      "0001050000");  // x, no longer through us
   CHECK(p.x.count<announced>() == 2);
-  p.tell("0205" "0001090000");  // and again
+  p.tell(
+      "0205"
+      "0001090000");  // and again
   CHECK(p.x.count<announce_ended>() == 2);
   p.tell("010100");
   CHECK(p.x.count<announce_ended>() == 2);  // nothing that was shown
@@ -845,14 +922,24 @@ TEST_CASE("R-080 a path through ourselves is discarded from 04 on, also when the
 }
 
 TEST_CASE("R-075 a non-zero hop that comes twice in one list closes the session, 0 may repeat [seed 7.6 c]") {
-  for (const char* hex : {"0008" "016103050605" "0000", "0207" "0003050605" "0000"}) {
+  for (const char* hex : {"0008"
+                          "016103050605"
+                          "0000",
+                          "0207"
+                          "0003050605"
+                          "0000"}) {
     asker p(lite06);
     p.tell(opening(lite06, {"x"}));
     p.tell(hex);
     CHECK(p.closed_with(session_code::protocol_violation));
     CHECK(p.x.last<session_closed>().why == errc::duplicate_hop);
   }
-  for (const char* hex : {"0008" "016103000500" "0000", "0207" "0003000500" "0000"}) {
+  for (const char* hex : {"0008"
+                          "016103000500"
+                          "0000",
+                          "0207"
+                          "0003000500"
+                          "0000"}) {
     asker p(lite06);
     p.tell(opening(lite06, {"x"}));
     p.tell(hex);
@@ -885,14 +972,21 @@ TEST_CASE("R-077 UPDATE replaces hops and costs in place and disturbs nothing, n
   p.run();
   const auto track = p.own(bidi, "06");
   p.send(track, hex(msg::track_info{.timescale = 1000}, lite06), true);
-  const auto group = p.open(uni, "00" + hex(msg::group{.subscribe_id = 0, .sequence = 3}, lite06) + "0001" "78");
-  p.tell("0206" "000205060102");
+  const auto group = p.open(uni, "00" + hex(msg::group{.subscribe_id = 0, .sequence = 3}, lite06) +
+                                     "0001"
+                                     "78");
+  p.tell(
+      "0206"
+      "000205060102");
   REQUIRE(p.x.count<announce_updated>() == 1);
   CHECK(p.x.all<announce_updated>()[0].path == "room/a");
   CHECK(p.x.all<announce_updated>()[0].hops == std::vector<std::uint64_t>{5, 6, 7});
   CHECK(p.x.last<announce_updated>().warm == 1);
   CHECK(p.x.last<announce_updated>().cold == 2);
-  p.send(group, "0001" "79", true);
+  p.send(group,
+         "0001"
+         "79",
+         true);
   CHECK(p.x.count<frame_part>() == 2);
   CHECK(p.x.count<announce_ended>() == 0);
   REQUIRE(p.s().query_track("room/a", "v", p.now).has_value());
@@ -923,7 +1017,9 @@ TEST_CASE("what is known of a track goes with the route that covered its path R-
   }
 }
 
-TEST_CASE("what is known of a track belongs to its session: another session asks for itself [seed 2.4.2 a] [seed 2.4.2 c]") {
+TEST_CASE(
+    "what is known of a track belongs to its session: another session asks for itself [seed 2.4.2 a] "
+    "[seed 2.4.2 c]") {
   asker a(lite06);
   asker b(lite06);
   for (asker* p : {&a, &b}) {
@@ -1053,7 +1149,9 @@ TEST_CASE("an announce request has a verdict for every way it can go wrong [seed
     CHECK(verdict(request(v, "")) == "served");
     CHECK(verdict(request(v, ""), true) == "ended");
     CHECK(verdict(request(v, "") + request(v, "").substr(2)) == "reset");
-    CHECK(verdict("01" "04" "006c3164") == "closed 3");
+    CHECK(verdict("01"
+                  "04"
+                  "006c3164") == "closed 3");
     CHECK(verdict("01", true) == "reset");
     CHECK(verdict("0105", true) == "reset");
   }

@@ -65,7 +65,9 @@ TEST_CASE("R-016 on 01 and 02 an unknown stream type closes the session") {
     }
 }
 
-TEST_CASE("R-017 from 03 on an unknown stream type ends that stream only, and the next request is served [seed 3.2 d]") {
+TEST_CASE(
+    "R-017 from 03 on an unknown stream type ends that stream only, and the next request is served [seed "
+    "3.2 d]") {
   for (const version v : versions) {
     if (negotiates_in_band(v)) continue;
     for (const endpoint e : {client, server}) {
@@ -202,7 +204,11 @@ TEST_CASE("R-020 a group that ends inside a frame is cut, with what came before 
 
 TEST_CASE("R-021 a string or a count that runs past the body closes the session") {
   for (const version v : versions) {
-    for (const char* hex_of : {"020201" "05", "02050105616263", "0205010161" "3f62"}) {
+    for (const char* hex_of : {"020201"
+                               "05",
+                               "02050105616263",
+                               "0205010161"
+                               "3f62"}) {
       peer p(v, server);
       p.up();
       p.open(bidi, hex_of);
@@ -245,7 +251,9 @@ TEST_CASE("R-022 a string that is not UTF-8 closes the session, in a path as in 
 
 // ---- streams end
 
-TEST_CASE("R-008 R-009 FIN, reset and stop in any order, with and without leaving ourselves: one end, both directions over [seed 3.4 a]") {
+TEST_CASE(
+    "R-008 R-009 FIN, reset and stop in any order, with and without leaving ourselves: one end, both "
+    "directions over [seed 3.4 a]") {
   struct kind {
     std::string name;
     version_set in;
@@ -286,7 +294,10 @@ TEST_CASE("R-008 R-009 FIN, reset and stop in any order, with and without leavin
          return p.own(bidi, "03");
        },
        [&](peer& p) { (void)p.s().cancel(fetched); }},
-      {"track, ours", since(lite05), true, true,
+      {"track, ours",
+       since(lite05),
+       true,
+       true,
        [&](peer& p) {
          CHECK(p.s().query_track("a", "b", p.now).has_value());
          p.run();
@@ -301,9 +312,11 @@ TEST_CASE("R-008 R-009 FIN, reset and stop in any order, with and without leavin
        },
        [&](peer& p) { (void)p.s().stop_probe(); }},
       {"announce, theirs", always, false, true, [](peer& p) { return p.open(bidi, announce_request(p.ver)); }, {}},
-      {"subscribe, theirs", always, false, true, theirs("02", msg::subscribe{.id = 4, .broadcast = "x", .track = "y"}), reject},
+      {"subscribe, theirs", always, false, true, theirs("02", msg::subscribe{.id = 4, .broadcast = "x", .track = "y"}),
+       reject},
       {"fetch, theirs", since(lite03), false, false, theirs("03", msg::fetch{.broadcast = "x", .track = "y"}), reject},
-      {"track, theirs", since(lite05), false, false, theirs("06", msg::track{.broadcast = "x", .track_name = "y"}), reject},
+      {"track, theirs", since(lite05), false, false, theirs("06", msg::track{.broadcast = "x", .track_name = "y"}),
+       reject},
       {"probe, theirs", since(lite03), false, true, [](peer& p) { return p.open(bidi, "04"); }, {}},
       {"goaway, theirs", since(lite04), false, true, [](peer& p) { return p.open(bidi, "050100"); }, {}},
   };
@@ -367,7 +380,8 @@ TEST_CASE("a stop of a group is answered by a reset with its code, and the subsc
     p.up();
     REQUIRE(video.begin_group(p.now) == errc::ok);
     REQUIRE(video.append(0, bytes::copy("x")) == errc::ok);
-    p.open(bidi, "02" + hex(msg::subscribe{.id = 1, .broadcast = "x", .track = "y", .want = {.max_age_ms = 1'000'000}}, v));
+    p.open(bidi,
+           "02" + hex(msg::subscribe{.id = 1, .broadcast = "x", .track = "y", .want = {.max_age_ms = 1'000'000}}, v));
     const auto first = p.own(uni, "00");
     REQUIRE(first != 0);
     p.stop(first, 0x2a);
@@ -384,9 +398,12 @@ TEST_CASE("a stop of a group is answered by a reset with its code, and the subsc
   }
 }
 
-TEST_CASE("R-011 R-012 codes that are reserved or not registered end the stream they came on and mean nothing more [seed 3.4 c]") {
+TEST_CASE(
+    "R-011 R-012 codes that are reserved or not registered end the stream they came on and mean nothing "
+    "more [seed 3.4 c]") {
   for (const version v : versions)
-    for (const std::uint64_t code : {std::uint64_t{0x2a}, std::uint64_t{0x4d1}, std::uint64_t{0x2}, wire::varint_max, no_code}) {
+    for (const std::uint64_t code :
+         {std::uint64_t{0x2a}, std::uint64_t{0x4d1}, std::uint64_t{0x2}, wire::varint_max, no_code}) {
       peer p(v, client);
       p.up();
       REQUIRE(p.s().subscribe("a", "b", bare(), p.now).has_value());
@@ -506,7 +523,9 @@ TEST_CASE("leaving a subscription stops its open groups as cancelled, and nothin
 
 // ---- the session ends
 
-TEST_CASE("every stream that is open when the session ends has one terminal event, and then the session's [seed 3.5 a] R-015") {
+TEST_CASE(
+    "every stream that is open when the session ends has one terminal event, and then the session's "
+    "[seed 3.5 a] R-015") {
   for (const version v : versions)
     for (int how = 0; how < 4; ++how) {
       CAPTURE(facts(v).name);
@@ -530,7 +549,10 @@ TEST_CASE("every stream that is open when the session ends has one terminal even
       if (how == 1) p.close(0x99, "bye");
       if (how == 2) p.close(0, "", false);
       if (how == 3) p.open(bidi, "0201");  // and then garbage
-      if (how == 3) p.open(bidi, "02" "0101");
+      if (how == 3)
+        p.open(bidi,
+               "02"
+               "0101");
       p.run();
       CHECK(p.x.count<subscription_closed>() == 3);
       CHECK(p.x.count<interest_closed>() == 2);
@@ -614,11 +636,14 @@ TEST_CASE("what arrived before the connection ended is still told, and a fault i
     const std::string ends = "subscription closed (the session is closed, 3)\nsession closed by peer (no error, 119)\n";
     CHECK(after(group(v, 0, 3) + frame(v, "78")) == "group 3\nframe x.\ngroup finished 3 (no error, 0)\n" + ends);
     CHECK(after("0001") == ends);
-    CHECK(after("00" "0200") == ends);  // a malformed GROUP
+    CHECK(after("00"
+                "0200") == ends);  // a malformed GROUP
   }
 }
 
-TEST_CASE("close twice, close while hearing events, input after the close: one close goes out and nothing else [seed 3.5 d]") {
+TEST_CASE(
+    "close twice, close while hearing events, input after the close: one close goes out and nothing else "
+    "[seed 3.5 d]") {
   for (const version v : versions) {
     peer p(v, client);
     p.x.react = [](session& s, const event& e) {
@@ -775,11 +800,14 @@ TEST_CASE("a handle whose object is gone, or that never was one, is stale, also 
 
 // ---- limits and clocks
 
-TEST_CASE("a stream that does not say what it is in time is ended, type or first message or group header [seed 10.1 d]") {
+TEST_CASE(
+    "a stream that does not say what it is in time is ended, type or first message or group header [seed "
+    "10.1 d]") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
-    std::vector<std::pair<direction, std::string>> slow{{bidi, ""}, {bidi, "40"}, {bidi, "01"}, {bidi, "02"}, {bidi, "0205"},
-                                                        {uni, ""},  {uni, "40"},  {uni, "00"},  {uni, "0003"}};
+    std::vector<std::pair<direction, std::string>> slow{{bidi, ""},   {bidi, "40"},   {bidi, "01"},
+                                                        {bidi, "02"}, {bidi, "0205"}, {uni, ""},
+                                                        {uni, "40"},  {uni, "00"},    {uni, "0003"}};
     if (has_fetch(v)) slow.push_back({bidi, "0305"});
     if (has_goaway(v)) slow.push_back({bidi, "0505"});
     if (has_track_stream(v)) slow.push_back({bidi, "0605"});
@@ -833,7 +861,9 @@ TEST_CASE("streams that have not said what they are are bounded, and those that 
   }
 }
 
-TEST_CASE("bytes that wait for the application are bounded by closing, and are not counted once they are read [seed 10.1 c]") {
+TEST_CASE(
+    "bytes that wait for the application are bounded by closing, and are not counted once they are read "
+    "[seed 10.1 c]") {
   for (const version v : versions) {
     config c;
     c.caps.buffered_bytes_max = 1000;
@@ -843,7 +873,8 @@ TEST_CASE("bytes that wait for the application are bounded by closing, and are n
       p.s().on_open(stream_id{5000}, bidi, p.now);
       const std::vector<std::uint8_t> some(n, 0);
       for (std::size_t i = 0; i < n; i += 100)
-        p.s().on_data(stream_id{5000}, bytes::copy(byte_view(some).subspan(i, std::min<std::size_t>(100, n - i))), false, p.now);
+        p.s().on_data(stream_id{5000}, bytes::copy(byte_view(some).subspan(i, std::min<std::size_t>(100, n - i))),
+                      false, p.now);
       CHECK(p.s().is_closed() == (n > 1000));
       if (n > 1000) {
         p.run();
@@ -865,7 +896,9 @@ TEST_CASE("bytes that wait for the application are bounded by closing, and are n
   }
 }
 
-TEST_CASE("a message is as long as the limit and no longer, judged by its length before memory is taken [seed 10.1 c]") {
+TEST_CASE(
+    "a message is as long as the limit and no longer, judged by its length before memory is taken [seed "
+    "10.1 c]") {
   for (const version v : versions) {
     config c;
     c.caps.message_bytes_max = 100;
@@ -874,7 +907,8 @@ TEST_CASE("a message is as long as the limit and no longer, judged by its length
       peer p(v, server, c);
       p.up();
       const std::string prefix(body - 2 - (exclude ? 1 : 0), 'a');  // one length of two bytes, see below
-      std::vector<std::uint8_t> bytes_of{1, 0x40, static_cast<std::uint8_t>(body), 0x40, static_cast<std::uint8_t>(prefix.size())};
+      std::vector<std::uint8_t> bytes_of{1, 0x40, static_cast<std::uint8_t>(body), 0x40,
+                                         static_cast<std::uint8_t>(prefix.size())};
       bytes_of.insert(bytes_of.end(), prefix.begin(), prefix.end());
       if (exclude) bytes_of.push_back(0);
       p.open(bidi, tests::to_hex(bytes_of));
@@ -964,7 +998,9 @@ TEST_CASE("a frame may be as large as the limit and no larger [seed 10.1 c]") {
   }
 }
 
-TEST_CASE("requests of the peer's are bounded, subscriptions and the others apart, and those that end make room [seed 10.1 c]") {
+TEST_CASE(
+    "requests of the peer's are bounded, subscriptions and the others apart, and those that end make "
+    "room [seed 10.1 c]") {
   for (const version v : versions) {
     config c;
     c.caps.subscriptions_max = 2;
@@ -986,7 +1022,8 @@ TEST_CASE("requests of the peer's are bounded, subscriptions and the others apar
     CHECK(!p.is_ended(p.open(bidi, fetch)));
     CHECK(p.was_ended(p.open(bidi, fetch), stream_code::no_capacity));
     p.reset(f, 1);
-    CHECK(!p.is_ended(p.open(bidi, has_track_stream(v) ? "06" + hex(msg::track{.broadcast = "x", .track_name = "y"}, v) : fetch)));
+    CHECK(!p.is_ended(
+        p.open(bidi, has_track_stream(v) ? "06" + hex(msg::track{.broadcast = "x", .track_name = "y"}, v) : fetch)));
     CHECK(p.was_ended(p.open(bidi, fetch), stream_code::no_capacity));
     CHECK(p.is_open());
   }

@@ -64,7 +64,9 @@ constexpr std::uint64_t violation = 0x3;
 
 // ---- 01 and 02
 
-TEST_CASE("R-001 the client opens the Session stream at once and offers its versions before anything else [seed 7.2 a]") {
+TEST_CASE(
+    "R-001 the client opens the Session stream at once and offers its versions before anything else "
+    "[seed 7.2 a]") {
   for (const bool draft : {false, true}) {
     config c = both_in_band(client);
     c.draft_opening = draft;
@@ -140,10 +142,10 @@ TEST_CASE("R-002 when no version fits the session ends with 0x15 [seed 3.2 a] [s
     CHECK(p.log() == "session closed (no version is common to both sides, 21)\n");
     return p.closed_with(session_code::version_negotiation_failed);
   };
-  CHECK(closed_by("00020000"));                          // an empty list
-  CHECK(closed_by("2000020000"));                        // the same in practice
-  CHECK(closed_by("000a01" + v05 + "00"));               // agreed by token only, never by number
-  CHECK(closed_by("20000a01c0000000ff00000e00"));        // moq-transport 14
+  CHECK(closed_by("00020000"));                    // an empty list
+  CHECK(closed_by("2000020000"));                  // the same in practice
+  CHECK(closed_by("000a01" + v05 + "00"));         // agreed by token only, never by number
+  CHECK(closed_by("20000a01c0000000ff00000e00"));  // moq-transport 14
 }
 
 TEST_CASE("R-002 a server that picks what was not offered is left with 0x15 [seed 3.2 b] [seed 7.3 b]") {
@@ -219,7 +221,9 @@ TEST_CASE("R-004 the end of the Session stream, FIN or reset, ends the session a
       }
 }
 
-TEST_CASE("R-004 garbage on the Session stream is the peer's fault and closes with a protocol violation [seed 3.3 c] [seed 7.3 c] [seed 7.3 d]") {
+TEST_CASE(
+    "R-004 garbage on the Session stream is the peer's fault and closes with a protocol violation [seed "
+    "3.3 c] [seed 7.3 c] [seed 7.3 d]") {
   const auto client_gets = [](bool draft, std::string_view hex, bool fin = false) {
     config c = both_in_band(client);
     c.draft_opening = draft;
@@ -228,24 +232,39 @@ TEST_CASE("R-004 garbage on the Session stream is the peer's fault and closes wi
     p.send(1, hex, fin);
     return p.net.close_code;
   };
-  CHECK(client_gets(false, "20000a01" + v02 + "00") == violation);           // CLIENT_SETUP to a client
-  CHECK(client_gets(false, "09" + v02 + "00") == violation);                 // the other opening
-  CHECK(client_gets(true, "0a01" + v02 + "00") == violation);                // SESSION_CLIENT to a client
-  CHECK(client_gets(true, "0f" + v02 + "02" + "0101aa" "0101bb") == violation);  // an extension twice
-  CHECK(client_gets(true, "09" + v02 + "00" "09" + v02 + "00") == violation);    // a second SESSION_SERVER
-  CHECK(client_gets(true, "0a" + v02 + "00aa") == violation);                // a byte behind it
-  CHECK(client_gets(true, "09" + v02, true) == violation);                   // cut
+  CHECK(client_gets(false, "20000a01" + v02 + "00") == violation);  // CLIENT_SETUP to a client
+  CHECK(client_gets(false, "09" + v02 + "00") == violation);        // the other opening
+  CHECK(client_gets(true, "0a01" + v02 + "00") == violation);       // SESSION_CLIENT to a client
+  CHECK(client_gets(true, "0f" + v02 + "02" +
+                              "0101aa"
+                              "0101bb") == violation);  // an extension twice
+  CHECK(client_gets(true, "09" + v02 +
+                              "00"
+                              "09" +
+                              v02 + "00") == violation);       // a second SESSION_SERVER
+  CHECK(client_gets(true, "0a" + v02 + "00aa") == violation);  // a byte behind it
+  CHECK(client_gets(true, "09" + v02, true) == violation);     // cut
   const auto server_gets = [](std::string_view hex, bool fin = false) {
     peer p(lite02, both_in_band(server));
     (void)p.start();
     p.open(bidi, hex, fin);
     return p.net.close_code;
   };
-  CHECK(server_gets("00" "09" + v02 + "00") == violation);  // SESSION_SERVER to a server: its count runs past the end
-  CHECK(server_gets("00" "04802625a0") == violation);       // SESSION_UPDATE before the offer
-  CHECK(server_gets("00" "0b01" + v02 + "00aa") == violation);  // [seed 7.2 d]
-  CHECK(server_gets("20" "000b01" + v02 + "00aa") == violation);
-  CHECK(server_gets("00" "0a01" + v02, true) == violation);
+  CHECK(server_gets("00"
+                    "09" +
+                    v02 + "00") == violation);  // SESSION_SERVER to a server: its count runs past the end
+  CHECK(server_gets("00"
+                    "04802625a0") == violation);  // SESSION_UPDATE before the offer
+  CHECK(server_gets("00"
+                    "0b01" +
+                    v02 + "00aa") == violation);  // [seed 7.2 d]
+  CHECK(server_gets("20"
+                    "000b01" +
+                    v02 + "00aa") == violation);
+  CHECK(server_gets("00"
+                    "0a01" +
+                        v02,
+                    true) == violation);
 }
 
 TEST_CASE("R-001 a list of versions that claims more than its message holds costs no memory [seed 7.2 b]") {
@@ -307,7 +326,12 @@ TEST_CASE("the path of the URL travels in CLIENT_SETUP where the binding has non
   // Parameter 2 is a number there, and no Path; other ids are skipped by their parity.
   peer s(lite02, server);
   (void)s.start();
-  s.open(bidi, "20001a01" + v02 + "04" "0205" "01022f79" "0b03aabbcc" "80040b5a01");
+  s.open(bidi, "20001a01" + v02 +
+                   "04"
+                   "0205"
+                   "01022f79"
+                   "0b03aabbcc"
+                   "80040b5a01");
   CHECK(s.log() == "connected 02\nsetup path=/y role=0 probe=0 cost=1 hop=0\n");
 }
 
@@ -392,7 +416,9 @@ TEST_CASE("R-007 from 03 on requests go out and are served before anything of th
   }
 }
 
-TEST_CASE("streams of the peer that come before the version is agreed wait for it and are read with it [seed 3.1 b] [seed 7.3 d]") {
+TEST_CASE(
+    "streams of the peer that come before the version is agreed wait for it and are read with it [seed "
+    "3.1 b] [seed 7.3 d]") {
   for (const version v : {lite01, lite02}) {
     const std::string request = "02" + testing::hex(msg::subscribe{.id = 4, .broadcast = "x", .track = "y"}, v);
     for (const endpoint e : {client, server}) {
@@ -482,13 +508,34 @@ TEST_CASE("R-023 what is configured travels in SETUP, in a fixed order [seed 7.1
   for (int again = 0; again < 2; ++again) {
     peer p(lite06, client, c);
     (void)p.start();
-    CHECK(p.sent(p.ours(uni)[0]) == "01" "14" "05" "010102" "02042f613f62" "030102" "040100" "05025234");
+    CHECK(p.sent(p.ours(uni)[0]) ==
+          "01"
+          "14"
+          "05"
+          "010102"
+          "02042f613f62"
+          "030102"
+          "040100"
+          "05025234");
     peer q(lite06, server, c);
     (void)q.start();
-    CHECK(q.sent(q.ours(uni)[0]) == "01" "0b" "03" "010102" "040100" "05025234");
+    CHECK(q.sent(q.ours(uni)[0]) ==
+          "01"
+          "0b"
+          "03"
+          "010102"
+          "040100"
+          "05025234");
     peer r(lite05, client, c);
     (void)r.start();
-    CHECK(r.sent(r.ours(uni)[0]) == "01" "11" "04" "010102" "02042f613f62" "030102" "05025234");
+    CHECK(r.sent(r.ours(uni)[0]) ==
+          "01"
+          "11"
+          "04"
+          "010102"
+          "02042f613f62"
+          "030102"
+          "05025234");
   }
 }
 
@@ -527,8 +574,17 @@ TEST_CASE("a Setup stream has a verdict for every way it can go wrong [seed 3.3 
             p.reset(id, 1);
           }) == "open, 1 setup");
     const std::string cut(text_of(errc::setup_cut));
-    CHECK(verdict([](peer& p, auto id) { p.send(id, "010100" "00"); }) == cut);
-    CHECK(verdict([](peer& p, auto id) { p.send(id, "010100" "0100", true); }) == cut);
+    CHECK(verdict([](peer& p, auto id) {
+            p.send(id,
+                   "010100"
+                   "00");
+          }) == cut);
+    CHECK(verdict([](peer& p, auto id) {
+            p.send(id,
+                   "010100"
+                   "0100",
+                   true);
+          }) == cut);
     CHECK(verdict([](peer& p, auto id) { p.send(id, "01", true); }) == cut);
     CHECK(verdict([](peer& p, auto id) { p.send(id, "0101", true); }) == cut);
     CHECK(verdict([](peer& p, auto id) { p.send(id, "010401020", true); }) == cut);
@@ -574,7 +630,11 @@ TEST_CASE("R-026 the answer to an announce request waits for the peer's SETUP wh
     CHECK(p.sent(ask).empty() == (v == lite06));
     CHECK(!p.is_ended(ask));
     p.open(uni, "010100", true);
-    CHECK(p.sent(ask) == (v == lite05 ? "020001" "0401016100" : "020001" "000501" "61000000"));
+    CHECK(p.sent(ask) == (v == lite05 ? "020001"
+                                        "0401016100"
+                                      : "020001"
+                                        "000501"
+                                        "61000000"));
   }
 }
 
@@ -608,9 +668,13 @@ TEST_CASE("parameters are bounded in number and must fill their length [seed 7.1
     };
     for (const std::size_t n : {0u, 1u, 64u}) CHECK(!judge(v, server, {}, setup(n, unknown(n))).closed);
     CHECK(judge(v, server, {}, setup(65, unknown(65))).closed == violation);
-    CHECK(judge(v, server, {}, setup(1, "01020100")).closed == 0x6);  // a varint of one byte in two
+    CHECK(judge(v, server, {}, setup(1, "01020100")).closed == 0x6);     // a varint of one byte in two
     CHECK(judge(v, server, {}, setup(1, "010140")).closed.has_value());  // and of two bytes in one
-    CHECK(judge(v, server, {}, "0105" "80100000" "00").closed == violation);
+    CHECK(judge(v, server, {},
+                "0105"
+                "80100000"
+                "00")
+              .closed == violation);
   }
 }
 
@@ -618,7 +682,8 @@ TEST_CASE("R-029 an absent parameter has its default, and 0 is not the same as a
   for (const version v : {lite05, lite06}) {
     CHECK(judge(v, server, {}, "010100").setup == "setup path=none role=0 probe=0 cost=1 hop=0");
     CHECK(judge(v, client, {}, "010100").setup == "setup path=none role=0 probe=0 cost=1 hop=0");
-    CHECK(judge(v, server, {}, setup(3, "010102 040100 050109")).setup == "setup path=none role=0 probe=2 cost=0 hop=9");
+    CHECK(judge(v, server, {}, setup(3, "010102 040100 050109")).setup ==
+          "setup path=none role=0 probe=2 cost=0 hop=9");
     peer p(v, server);
     (void)p.start();
     CHECK(p.s().peer().cost == 1);
@@ -659,17 +724,23 @@ TEST_CASE("R-032 a client of 06 sends path and query of its URL where the bindin
     return p.sent(p.ours(uni)[0]);
   };
   CHECK(sent("", binding::quic) == "010100");
-  CHECK(sent("/a?t=1", binding::quic) == "0109" "01" "02062f613f743d31");
-  CHECK(sent("/a?t=1", binding::qmux_tls) == "0109" "01" "02062f613f743d31");
+  CHECK(sent("/a?t=1", binding::quic) ==
+        "0109"
+        "01"
+        "02062f613f743d31");
+  CHECK(sent("/a?t=1", binding::qmux_tls) ==
+        "0109"
+        "01"
+        "02062f613f743d31");
   CHECK(sent("/a?t=1", binding::webtransport) == "010100");
   CHECK(sent("/a?t=1", binding::qmux_websocket) == "010100");
 }
 
 TEST_CASE("R-033 on 05 a Path that is empty or no URI path closes the session") {
   CHECK(judge(lite05, server, {}, setup(1, "0200")).closed == violation);
-  CHECK(judge(lite05, server, {}, setup(1, "020161")).closed == violation);          // a
-  CHECK(judge(lite05, server, {}, setup(1, "02032f2061")).closed == violation);      // / a
-  CHECK(judge(lite05, server, {}, setup(1, "02032f2361")).closed == violation);      // /#a
+  CHECK(judge(lite05, server, {}, setup(1, "020161")).closed == violation);      // a
+  CHECK(judge(lite05, server, {}, setup(1, "02032f2061")).closed == violation);  // / a
+  CHECK(judge(lite05, server, {}, setup(1, "02032f2361")).closed == violation);  // /#a
   CHECK(judge(lite05, server, {}, setup(1, "02022fff")).closed == violation);
   CHECK(judge(lite05, server, {}, setup(1, "02022f61")).setup == "setup path=/a role=0 probe=0 cost=1 hop=0");
 }
@@ -712,7 +783,9 @@ TEST_CASE("R-036 a Path on a binding that carries its own URI closes the session
     CHECK(!judge(lite06, server, over(b), setup(1, "02012f")).closed);
 }
 
-TEST_CASE("R-037 a Path from the server closes the session, whatever its value and whatever the binding [seed 2.4.3 c]") {
+TEST_CASE(
+    "R-037 a Path from the server closes the session, whatever its value and whatever the binding [seed "
+    "2.4.3 c]") {
   for (const version v : {lite05, lite06})
     for (const binding b : {binding::quic, binding::webtransport, binding::qmux_tls, binding::qmux_websocket}) {
       CHECK(judge(v, client, over(b), "01040102012f").closed == violation);
@@ -723,7 +796,10 @@ TEST_CASE("R-037 a Path from the server closes the session, whatever its value a
 TEST_CASE("R-038 on 06 a Role from the server closes the session, whatever its value [seed 7.4.2 a]") {
   for (const char* value : {"00", "01", "02", "09"})
     CHECK(judge(lite06, client, {}, setup(1, "0301" + std::string(value))).closed == violation);
-  CHECK(judge(lite06, client, {}, "0104" "01030100").closed == violation);
+  CHECK(judge(lite06, client, {},
+              "0104"
+              "01030100")
+            .closed == violation);
   CHECK(!judge(lite05, client, {}, setup(1, "030100")).closed);  // there it was never in the text, and is deployed
 }
 
@@ -738,7 +814,9 @@ TEST_CASE("R-039 an unknown Role is Both, a known one is told [seed 7.4.2 c]") {
 }
 
 TEST_CASE("R-042 a Hop of 0 is as good as none: nothing is withheld for it") {
-  for (const char* hello : {"010100", "0104" "01050100"}) {
+  for (const char* hello : {"010100",
+                            "0104"
+                            "01050100"}) {
     peer p(lite06, server);
     (void)p.start();
     const std::uint64_t hops[] = {0, 5};
@@ -746,7 +824,11 @@ TEST_CASE("R-042 a Hop of 0 is as good as none: nothing is withheld for it") {
     p.open(uni, hello, true);
     CHECK(p.s().peer().hop == 0);
     const auto ask = p.open(bidi, "010100");
-    CHECK(p.sent(ask) == "020001" "0007016102" "0005" "0000");
+    CHECK(p.sent(ask) ==
+          "020001"
+          "0007016102"
+          "0005"
+          "0000");
   }
   config silent;
   peer q(lite06, client, silent);
@@ -764,7 +846,8 @@ TEST_CASE("SETUP reads the same however its bytes arrive") {
       p.open(uni, hex, true);
       return p.log();
     };
-    CHECK(script({}) == "connected " + std::string(facts(v).name) + "\nsetup path=/a?b role=2 probe=2 cost=1 hop=4660\n");
+    CHECK(script({}) ==
+          "connected " + std::string(facts(v).name) + "\nsetup path=/a?b role=2 probe=2 cost=1 hop=4660\n");
     CHECK(differs_by_arrival(hex.size() / 2, script) == "");
   }
 }

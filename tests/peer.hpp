@@ -104,50 +104,50 @@ inline std::string line_of(const heard& h) {
     return " (" + std::string(moql::text_of(why)) + ", " + std::to_string(code) + ")";
   };
   std::string out;
-  std::visit(moql::overload{
-                 [&](const moql::connected& c) { out = "connected " + std::string(moql::facts(c.ver).name); },
-                 [&](const moql::peer_setup& p) {
-                   out = "setup path=" + (p.path ? h.text : std::string("none")) + " role=" +
-                         std::to_string(static_cast<int>(p.role)) + " probe=" + std::to_string(static_cast<int>(p.probe)) +
-                         " cost=" + std::to_string(p.cost) + " hop=" + std::to_string(p.hop);
-                 },
-                 [&](const moql::bandwidth& b) {
-                   out = std::string(b.is_target ? "target " : "measured ") + std::to_string(b.bitrate) + " rtt " +
-                         std::to_string(b.rtt_ms);
-                 },
-                 [&](const moql::probe_closed& p) { out = "probe closed" + code_of(p.why, p.code); },
-                 [&](const moql::goaway_received&) { out = "goaway " + h.text; },
-                 [&](const moql::goaway_finished&) { out = "goaway finished"; },
-                 [&](const moql::session_closed& c) {
-                   out = std::string("session closed") + (c.by_peer ? " by peer" : "") + code_of(c.why, c.code);
-                 },
-                 [&](const moql::announced&) { out = "announced " + h.path; },
-                 [&](const moql::announce_updated&) { out = "updated " + h.path; },
-                 [&](const moql::announce_ended&) { out = "ended " + h.path; },
-                 [&](const moql::announced_all& a) { out = "all " + std::to_string(a.count); },
-                 [&](const moql::interest_closed& i) { out = "interest closed" + code_of(i.why, i.code); },
-                 [&](const moql::subscription_started&) { out = "subscription started"; },
-                 [&](const moql::track_known&) { out = "track known"; },
-                 [&](const moql::group_started& g) { out = "group " + std::to_string(g.group); },
-                 [&](const moql::frame_part& p) { out = "frame " + h.payload + (p.is_last() ? "." : ""); },
-                 [&](const moql::group_finished& g) {
-                   out = "group finished " + std::to_string(g.group) + code_of(g.why, g.code);
-                 },
-                 [&](const moql::groups_lost& g) {
-                   out = "lost " + std::to_string(g.first) + "-" + std::to_string(g.last);
-                 },
-                 [&](const moql::subscription_end_known& e) { out = "end " + std::to_string(e.end); },
-                 [&](const moql::subscription_closed& c) { out = "subscription closed" + code_of(c.why, c.code); },
-                 [&](const moql::fetch_closed& c) { out = "fetch closed" + code_of(c.why, c.code); },
-                 [&](const moql::track_answered& t) { out = "track answered" + code_of(t.why, t.code); },
-                 [&](const moql::subscribe_requested&) { out = "subscribe " + h.path + " " + h.track; },
-                 [&](const moql::subscribe_updated&) { out = "subscribe updated"; },
-                 [&](const moql::track_requested&) { out = "track " + h.path + " " + h.track; },
-                 [&](const moql::fetch_requested&) { out = "fetch " + h.path + " " + h.track; },
-                 [&](const moql::request_closed& r) { out = "request closed" + code_of(r.why, r.code); },
-                 [&](const auto&) { out = "other"; },
-             },
-             h.what);
+  std::visit(
+      moql::overload{
+          [&](const moql::connected& c) { out = "connected " + std::string(moql::facts(c.ver).name); },
+          [&](const moql::peer_setup& p) {
+            out = "setup path=" + (p.path ? h.text : std::string("none")) +
+                  " role=" + std::to_string(static_cast<int>(p.role)) +
+                  " probe=" + std::to_string(static_cast<int>(p.probe)) + " cost=" + std::to_string(p.cost) +
+                  " hop=" + std::to_string(p.hop);
+          },
+          [&](const moql::bandwidth& b) {
+            out = std::string(b.is_target ? "target " : "measured ") + std::to_string(b.bitrate) + " rtt " +
+                  std::to_string(b.rtt_ms);
+          },
+          [&](const moql::probe_closed& p) { out = "probe closed" + code_of(p.why, p.code); },
+          [&](const moql::goaway_received&) { out = "goaway " + h.text; },
+          [&](const moql::goaway_finished&) { out = "goaway finished"; },
+          [&](const moql::session_closed& c) {
+            out = std::string("session closed") + (c.by_peer ? " by peer" : "") + code_of(c.why, c.code);
+          },
+          [&](const moql::announced&) { out = "announced " + h.path; },
+          [&](const moql::announce_updated&) { out = "updated " + h.path; },
+          [&](const moql::announce_ended&) { out = "ended " + h.path; },
+          [&](const moql::announced_all& a) { out = "all " + std::to_string(a.count); },
+          [&](const moql::interest_closed& i) { out = "interest closed" + code_of(i.why, i.code); },
+          [&](const moql::subscription_started&) { out = "subscription started"; },
+          [&](const moql::track_known&) { out = "track known"; },
+          [&](const moql::group_started& g) { out = "group " + std::to_string(g.group); },
+          [&](const moql::frame_part& p) { out = "frame " + h.payload + (p.is_last() ? "." : ""); },
+          [&](const moql::group_finished& g) {
+            out = "group finished " + std::to_string(g.group) + code_of(g.why, g.code);
+          },
+          [&](const moql::groups_lost& g) { out = "lost " + std::to_string(g.first) + "-" + std::to_string(g.last); },
+          [&](const moql::subscription_end_known& e) { out = "end " + std::to_string(e.end); },
+          [&](const moql::subscription_closed& c) { out = "subscription closed" + code_of(c.why, c.code); },
+          [&](const moql::fetch_closed& c) { out = "fetch closed" + code_of(c.why, c.code); },
+          [&](const moql::track_answered& t) { out = "track answered" + code_of(t.why, t.code); },
+          [&](const moql::subscribe_requested&) { out = "subscribe " + h.path + " " + h.track; },
+          [&](const moql::subscribe_updated&) { out = "subscribe updated"; },
+          [&](const moql::track_requested&) { out = "track " + h.path + " " + h.track; },
+          [&](const moql::fetch_requested&) { out = "fetch " + h.path + " " + h.track; },
+          [&](const moql::request_closed& r) { out = "request closed" + code_of(r.why, r.code); },
+          [&](const auto&) { out = "other"; },
+      },
+      h.what);
   return out;
 }
 
@@ -304,9 +304,7 @@ struct peer {
     }
     return out;
   }
-  void forget() {
-    x.events.clear();
-  }
+  void forget() { x.events.clear(); }
 
  private:
   static std::size_t last_line(const std::string& s) {

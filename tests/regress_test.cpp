@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "counting_memory.hpp"
 #include "scripted.hpp"
 
 using namespace moql;
@@ -112,5 +113,20 @@ TEST_CASE("the start that SUBSCRIBE_OK named holds when an update comes before t
     ok.group_start = 1;
     CHECK(s.out(id).starts_with(testing::wire_hex(ok, v)));
     CHECK(s.groups().size() == 3);
+  }
+}
+
+TEST_CASE("session_closed is told even when there is no memory to queue it in, and nothing follows a lost event [seed 10.1]") {
+  for (const version v : {lite03, lite04}) {
+    CAPTURE(facts(v).name);
+    counting_memory none;
+    none.allowed = 0;
+    session s(testing::only_version({}, v, endpoint::client), none.get());
+    (void)s.start(testing::token(v), {});
+    const auto first = s.next_event();
+    REQUIRE(first.has_value());
+    REQUIRE(std::holds_alternative<session_closed>(*first));
+    CHECK(std::get<session_closed>(*first).why == errc::out_of_memory);
+    CHECK_FALSE(s.next_event().has_value());
   }
 }

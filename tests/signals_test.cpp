@@ -91,7 +91,10 @@ TEST_CASE("a Probe stream carries its type alone unless there is a target, as de
     CHECK(p.sent(id) == "04");
     CHECK(p.s().probe(4'000'000) == errc::ok);  // on the stream there is
     p.run();
-    CHECK(p.sent(id) == (v == lite03 ? "04" "04803d0900" : "04" "05803d090000"));
+    CHECK(p.sent(id) == (v == lite03 ? "04"
+                                       "04803d0900"
+                                     : "04"
+                                       "05803d090000"));
     CHECK(p.s().probe(5) == errc::ok);
     p.run();
     CHECK(p.sent(id).ends_with(v == lite03 ? "0105" : "020500"));
@@ -122,7 +125,8 @@ TEST_CASE("reports of the peer become measurements, however their bytes arrive; 
       p.send(p.ours(bidi).back(), bytes);
       return p.log();
     };
-    CHECK(script({}) == (v == lite03 ? "measured 2500000 rtt 0\nmeasured 0 rtt 0\n" : "measured 2500000 rtt 30\nmeasured 0 rtt 0\n"));
+    CHECK(script({}) ==
+          (v == lite03 ? "measured 2500000 rtt 0\nmeasured 0 rtt 0\n" : "measured 2500000 rtt 30\nmeasured 0 rtt 0\n"));
     CHECK(differs_by_arrival(bytes.size() / 2, script) == "");
   }
 }
@@ -152,7 +156,9 @@ TEST_CASE("a Probe stream that the peer ends is told once, and the next one is a
   }
 }
 
-TEST_CASE("R-155 a subscriber of a peer at level Report waits for no padding: a report is what it is and nothing is due") {
+TEST_CASE(
+    "R-155 a subscriber of a peer at level Report waits for no padding: a report is what it is and "
+    "nothing is due") {
   for (const version v : {lite05, lite06}) {
     peer p(v, client);
     p.up(setup_report);
@@ -410,7 +416,9 @@ TEST_CASE("R-156 what was asked before GOAWAY and has no stream yet ends as goin
   }
 }
 
-TEST_CASE("R-156 after GOAWAY groups that have a stream are finished and no new group gets one, unless it is wanted [seed 3.6 a]") {
+TEST_CASE(
+    "R-156 after GOAWAY groups that have a stream are finished and no new group gets one, unless it is "
+    "wanted [seed 3.6 a]") {
   for (const version v : versions) {
     if (!has_goaway(v)) continue;
     for (const bool wanted : {false, true}) {
@@ -537,7 +545,9 @@ TEST_CASE("R-159 the URI is handed over as it came and nothing is done with it")
     }
     peer q(v, client);
     q.up();
-    const auto id = q.open(bidi, "0502" "01ff");
+    const auto id = q.open(bidi,
+                           "0502"
+                           "01ff");
     CHECK(q.x.count<goaway_received>() == 0);
     CHECK(q.closed_with(session_code::protocol_violation));
     (void)id;
@@ -589,11 +599,11 @@ TEST_CASE("R-161 on 06 a URI above 8192 bytes closes the session, 8192 are fine 
     const auto verdict = [&](std::size_t n) {
       peer p(v, client);
       p.up();
-      p.open(bidi, "05" + tests::to_hex(std::vector<std::uint8_t>{static_cast<std::uint8_t>(0x40 | (n + 2) >> 8),
-                                                                  static_cast<std::uint8_t>(n + 2),
-                                                                  static_cast<std::uint8_t>(0x40 | n >> 8),
-                                                                  static_cast<std::uint8_t>(n)}) +
-                     tests::to_hex(std::vector<std::uint8_t>(n, 'a')));
+      p.open(bidi, "05" +
+                       tests::to_hex(std::vector<std::uint8_t>{
+                           static_cast<std::uint8_t>(0x40 | (n + 2) >> 8), static_cast<std::uint8_t>(n + 2),
+                           static_cast<std::uint8_t>(0x40 | n >> 8), static_cast<std::uint8_t>(n)}) +
+                       tests::to_hex(std::vector<std::uint8_t>(n, 'a')));
       CHECK(p.x.count<goaway_received>() == (p.net.close_code ? 0 : 1));
       return p.net.close_code;
     };
@@ -602,7 +612,9 @@ TEST_CASE("R-161 on 06 a URI above 8192 bytes closes the session, 8192 are fine 
     CHECK(verdict(8193).value_or(3) == 3);
     peer p(v, client);  // and a length that is out of the question without its bytes
     p.up();
-    p.open(bidi, "05" "80100000");
+    p.open(bidi,
+           "05"
+           "80100000");
     CHECK(p.closed_with(session_code::protocol_violation));
   }
 }
@@ -690,7 +702,9 @@ TEST_CASE("GOAWAY on a version without it is an unknown stream, and a Goaway str
   }
 }
 
-TEST_CASE("a subscription that moves to another session goes on where it was, no frame twice and none lost [seed 3.6 d]") {
+TEST_CASE(
+    "a subscription that moves to another session goes on where it was, no frame twice and none lost "
+    "[seed 3.6 d]") {
   testing::pair one(lite06);
   testing::pair two(lite06);
   track_cache video({.max_age_ms = 1'000'000, .timescale = 1000});

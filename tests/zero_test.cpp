@@ -34,7 +34,7 @@ struct steady {
   session client, server;
   track_cache video, small;
   version ver;
-  std::size_t frames = 0, groups = 0, datagrams = 0, announcements = 0, reports = 0, updates = 0, in_place = 0;
+  std::size_t frames = 0, groups = 0, datagrams = 0, announcements = 0, reports = 0, updates = 0, fetches = 0, answers = 0, in_place = 0;
   std::optional<subscription_id> sub{}, sub_small{};
 
   explicit steady(version v, loopback_options o = {})
@@ -59,11 +59,14 @@ struct steady {
     groups += std::holds_alternative<group_finished>(e) ? 1 : 0;
     datagrams += std::holds_alternative<datagram_received>(e) ? 1 : 0;
     announcements += std::holds_alternative<announced>(e) ? 1 : 0;
+    if (const auto* f = std::get_if<fetch_closed>(&e)) fetches += f->why == errc::ok ? 1 : 0;
+    if (const auto* a = std::get_if<track_answered>(&e)) answers += a->why == errc::ok ? 1 : 0;
     reports += std::holds_alternative<bandwidth>(e) ? 1 : 0;
   }
   void hear_server(const event& e) {
     if (const auto* r = std::get_if<subscribe_requested>(&e)) CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
     if (const auto* r = std::get_if<track_requested>(&e)) CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
+    if (const auto* r = std::get_if<fetch_requested>(&e)) CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
     updates += std::holds_alternative<subscribe_updated>(e) ? 1 : 0;
   }
   track_cache& cache_of(std::string_view track) { return track == "video" ? video : small; }
@@ -101,6 +104,13 @@ struct steady {
     if (has_ranges(ver)) CHECK(client.update(*sub, {.priority = static_cast<std::uint8_t>(n), .max_age_ms = 9'000}) == errc::ok);
     (void)server.report(1'000'000 + n, 20);
     run();
+    const auto more = client.discover("room", net.now());
+    REQUIRE(more.has_value());
+    CHECK(client.fetch("room/alice", "video", n, {}, net.now()).has_value() == has_fetch(ver));
+    CHECK(client.query_track("room/alice", "video", net.now()).has_value() == has_track_stream(ver));
+    run();
+    CHECK(client.forget(*more) == errc::ok);
+    run();
     REQUIRE(server.withdraw(*path) == errc::ok);
     if (n % 4 == 3) {
       CHECK(client.unsubscribe(*sub) == errc::ok);
@@ -131,7 +141,9 @@ TEST_CASE("neither frames nor control messages take memory once a session is war
     for (; n < 320; ++n) s.cycle(n);
     CHECK(s.used.requests == before);
     CHECK(s.frames - frames >= 64 * 5);
-    CHECK(s.announcements - announcements == 64);
+    CHECK(s.announcements - announcements == 128);
+    CHECK(s.fetches == (has_fetch(v) ? 319 : 0));  // the last group is still open
+    CHECK(s.answers == (has_track_stream(v) ? 320 : 0));
     if (has_ranges(v)) CHECK(s.updates - updates == 64);
     if (has_datagrams(v)) CHECK(s.datagrams - datagrams >= 60);
     CHECK(s.reports - reports == 64);

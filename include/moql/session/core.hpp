@@ -54,6 +54,7 @@ struct core {
   bool is_closed = false;      ///< By us or for us: only the close action and the last events remain.
   bool transport_gone = false;  ///< The connection ended; what had arrived is still read.
   bool is_going_away = false;  ///< The peer sent GOAWAY.
+  bool is_mute = false;        ///< An event was lost for want of memory: no other follows but session_closed.
   bool close_wanted = false;   ///< The close action has not been handed out.
   errc close_why{};
   bool close_by_peer = false;
@@ -210,6 +211,14 @@ struct core {
     --unidentified;
     clock.cancel(timer_of(timer_kind::header, s.self));
   }
+  /// The first chunk has been read to its end.
+  void drop_chunk(stream_record& s) noexcept {
+    const std::size_t size = s.in.front().size();
+    buffered -= size;
+    s.in_read = 0;
+    (void)s.in.pop();
+    if (s.ends.can_receive()) act(give_credit{s.id, size});
+  }
   void drop_input(stream_record& s) noexcept {
     if (s.is_busy) {
       s.drop_later = true;
@@ -239,7 +248,15 @@ struct core {
   }
   void tell(event e) noexcept { tell({std::move(e), about::session, {}, {}, false}); }
   void tell(queued_event e) noexcept {
-    if (!events.push(std::move(e))) fail(errc::out_of_memory);
+    if (is_mute || events.push(std::move(e))) return;
+    is_mute = true;  // what follows would make no sense without it; session_closed needs no room
+    fail(errc::out_of_memory);
+  }
+  /// The event that is just being told cannot be, for want of memory.
+  void lose_event() noexcept {
+    is_mute = true;
+    events.clear();
+    fail(errc::out_of_memory);
   }
   /// Ends the session for a reason of the error table.
   void fail(errc why) noexcept { close(why, static_cast<std::uint64_t>(facts(why).on_session), text_of(why)); }

@@ -115,7 +115,7 @@ class discovery {
     joined_.clear();
     char* to = joined_.extend(prefix.size() + suffix.size() + 1);
     if (to == nullptr) {
-      c_.fail(errc::out_of_memory);
+      c_.lose_event();
       return false;
     }
     const std::size_t n = join(prefix, suffix, c_.prefixes(), to);

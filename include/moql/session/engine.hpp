@@ -42,15 +42,13 @@ class engine {
   [[nodiscard]] MOQL_INLINE bool read_frame(std::optional<event>& out) noexcept {
     if (core.readable.empty()) return false;
     stream_record* s = core.streams.find(core.readable.front());
-    if (s == nullptr || s->kind != stream_kind::group_in || !s->is_readable || s->is_held || s->in.empty() ||
-        !s->groups.has_header())
-      return false;
+    if (s == nullptr || !s->has_frames()) return false;
     const bytes& chunk = s->in.front();
     byte_view rest = chunk.view().subspan(s->in_read);
     errc why{};
     const bool is_ready = read_group_frame(*s, rest, chunk, out, why) == step::ready;
     s->in_read = chunk.size() - rest.size();
-    if (is_ready && rest.empty()) drop_chunk(*s);
+    if (is_ready && rest.empty()) core.drop_chunk(*s);
     return is_ready;  // a fault is sticky: whoever reads on meets it again
   }
   /// Reads until there is something to tell: in `out`, or in the queue of events.
@@ -157,7 +155,7 @@ class engine {
         const step got = read_unit(s, rest, chunk, out, why);
         if (is_typed && got == step::ready) core.identified(s);
         s.in_read += before - rest.size();
-        if (rest.empty()) drop_chunk(s);
+        if (rest.empty()) core.drop_chunk(s);
         if (got == step::fault) fault(s, why);
       } else if ((s.in_fin || s.in_reset) && !s.in_end_seen) {
         s.in_end_seen = true;
@@ -173,14 +171,6 @@ class engine {
     return has_more;
   }
 
-  /// The first chunk has been read to its end.
-  void drop_chunk(stream_record& s) noexcept {
-    const std::size_t size = s.in.front().size();
-    core.buffered -= size;
-    s.in_read = 0;
-    (void)s.in.pop();
-    if (s.ends.can_receive()) core.act(give_credit{s.id, size});
-  }
   [[nodiscard]] step read_unit(stream_record& s, byte_view& in, const bytes& chunk, std::optional<event>& out,
                                errc& why) noexcept {
     switch (s.kind) {
@@ -226,7 +216,7 @@ class engine {
     const step got = s.groups.frames().next(in, p, why);
     if (got == step::ready)
       out.emplace(frame_part{subscribe.id(s.owner), s.sequence, p.index, p.timestamp, p.size, p.offset,
-                             slice_of(chunk, p.payload)});
+                             bytes::share(p.payload, chunk.held_by())});
     return got;
   }
   [[nodiscard]] step read_fetch(stream_record& s, byte_view& in, const bytes& chunk, std::optional<event>& out,
@@ -235,12 +225,10 @@ class engine {
     const step got = s.groups.frames().next(in, p, why);
     if (got == step::ready) {
       core.cancel_timer(timer_kind::reply, s.self);
-      out.emplace(fetch_part{fetch.id(s.owner), p.index, p.timestamp, p.size, p.offset, slice_of(chunk, p.payload)});
+      out.emplace(fetch_part{fetch.id(s.owner), p.index, p.timestamp, p.size, p.offset,
+                             bytes::share(p.payload, chunk.held_by())});
     }
     return got;
-  }
-  [[nodiscard]] static bytes slice_of(const bytes& chunk, byte_view part) noexcept {
-    return bytes::share(part, chunk.held_by());
   }
   [[nodiscard]] step read_session(stream_record& s, byte_view& in, errc& why) noexcept {
     const bool was_established = core.is_established;

@@ -19,6 +19,7 @@ namespace moql {
 class session {
  public:
   /// All memory comes from `m`. When it says no, the command says so; when that happens to an input the session closes.
+  /// An event that there is no memory for is not told, and then nothing follows it but `session_closed`.
   explicit session(const config& c = {}, memory m = {}) noexcept : e_(c, m) {}
 
   // ---- inputs: the transport

@@ -99,6 +99,10 @@ struct stream_record {
   [[nodiscard]] bool has_output() const noexcept {
     return !out_dead && (out_sent < out.size() || (fin_wanted && !fin_written));
   }
+  /// Whether what comes next off it are frames of a group.
+  [[nodiscard]] bool has_frames() const noexcept {
+    return kind == stream_kind::group_in && is_readable && !is_held && !in.empty() && groups.has_header();
+  }
   [[nodiscard]] bool has_input() const noexcept { return !in.empty() || ((in_fin || in_reset) && !in_end_seen); }
 };
 

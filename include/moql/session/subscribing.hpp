@@ -57,7 +57,8 @@ class subscribing {
 
   [[nodiscard]] errc subscribe(std::string_view broadcast, std::string_view track, const subscribe_options& o,
                                subscription_id& out) noexcept {
-    if (!track_names::is_valid(broadcast, track) || !c_.can_travel(broadcast, track) || !is_valid(o.want)) return errc::bad_argument;
+    if (!track_names::is_valid(broadcast, track) || !c_.can_travel(broadcast, track) || !is_valid(o.want))
+      return errc::bad_argument;
     if (c_.is_established)
       if (const errc e = measure(msg::subscribe{0, broadcast, track, o.want}, c_.ver).why; e != errc::ok) return e;
     slot_handle h;
