@@ -22,6 +22,7 @@ struct published {
   std::uint64_t warm = 0;
   std::uint64_t cold = 0;
   std::uint64_t since = 0;  ///< Later is newer.
+  std::uint32_t next = slot_index::none;  ///< Another one of the same place.
   bool is_withdrawn = false;
   [[nodiscard]] std::string_view path_view() const noexcept { return {path.data(), path.size()}; }
   [[nodiscard]] bool passes(std::uint64_t hop) const noexcept {
@@ -38,6 +39,7 @@ struct published {
   void recycle() noexcept {
     path.clear();
     hops.clear();
+    next = slot_index::none;
     is_withdrawn = false;
   }
 };
@@ -62,7 +64,8 @@ struct audience {
 
 class announcing {
  public:
-  announcing(core& c, opening& o) noexcept : c_(c), opening_(o), published_(c.mem), audiences_(c.mem), initial_(c.mem) {}
+  announcing(core& c, opening& o) noexcept
+      : c_(c), opening_(o), published_(c.mem), by_place_(c.mem), audiences_(c.mem), initial_(c.mem) {}
 
   [[nodiscard]] errc announce(std::string_view path, const route& r, announcement_id& out) noexcept {
     if (!is_valid_path(path) || !c_.can_travel(path) || !is_valid(r)) return errc::bad_argument;
@@ -70,7 +73,7 @@ class announcing {
     slot_handle h;
     published* p = published_.take(h);
     if (p == nullptr) return errc::out_of_memory;
-    if (!p->path.append(path.data(), path.size()) || !p->store(r)) {
+    if (!p->path.append(path.data(), path.size()) || !p->store(r) || !enter(h.index, *p)) {
       published_.give(h);
       return errc::out_of_memory;
     }
@@ -94,6 +97,7 @@ class announcing {
     if (p == nullptr) return errc::stale_handle;
     p->is_withdrawn = true;
     tell_all(p->path_view());
+    leave(slot_of(id).index, *p);
     published_.give(slot_of(id));
     return errc::ok;
   }
@@ -174,14 +178,46 @@ class announcing {
     if (a.hops.size() != b.hops.size()) return a.hops.size() < b.hops.size();
     return a.since > b.since;
   }
-  /// The best route that `a` sees under `suffix`; null when there is none left.
-  [[nodiscard]] const published* best(const audience& a, std::string_view suffix) noexcept {
+  /// The best route that `a` sees under `suffix`, which is what it sees of `path`; null when there is none left.
+  [[nodiscard]] const published* best(const audience& a, std::string_view path, std::string_view suffix) noexcept {
     const published* found = nullptr;
-    published_.for_each([&](slot_handle, const published& p) {
+    const auto weigh = [&](const published& p) {
       std::string_view s;
       if (is_visible(a, p, s) && s == suffix && (found == nullptr || is_better(p, *found))) found = &p;
-    });
+    };
+    if (suffix.empty()) {  // the request itself: every broader route shows as that
+      published_.for_each([&](slot_handle, const published& p) { weigh(p); });
+    } else {
+      for (std::uint32_t i = by_place_.find(place_of(path)); i != slot_index::none; i = published_[i].next)
+        weigh(published_[i]);
+    }
     return found;
+  }
+  /// One number for all spellings of a path.
+  [[nodiscard]] static std::uint64_t place_of(std::string_view path) noexcept {
+    std::uint64_t place = hash_of({});
+    segments s(path);
+    for (std::string_view part = s.next(); !part.empty(); part = s.next()) place = hash_of("/", hash_of(part, place));
+    return place;
+  }
+  [[nodiscard]] bool enter(std::uint32_t i, published& p) noexcept {
+    const std::uint64_t place = place_of(p.path_view());
+    const std::uint32_t first = by_place_.find(place);
+    if (first == slot_index::none) return by_place_.insert(place, i);
+    p.next = published_[first].next;
+    published_[first].next = i;
+    return true;
+  }
+  void leave(std::uint32_t i, const published& p) noexcept {
+    const std::uint64_t place = place_of(p.path_view());
+    const std::uint32_t first = by_place_.find(place);
+    if (first != i) {
+      for (std::uint32_t k = first; k != slot_index::none; k = published_[k].next)
+        if (published_[k].next == i) published_[k].next = p.next;
+      return;
+    }
+    by_place_.erase(place);
+    if (p.next != slot_index::none) (void)by_place_.insert(place, p.next);  // the room of the one just erased
   }
   [[nodiscard]] static offered_route offer(const published& p, std::string_view suffix) noexcept {
     return {suffix, p.hops.view(), p.warm, p.cold};
@@ -191,7 +227,7 @@ class announcing {
     bool fits = true;
     published_.for_each([&](slot_handle, const published& p) {
       std::string_view suffix;
-      if (is_visible(a, p, suffix) && best(a, suffix) == &p) fits = fits && initial_.push(offer(p, suffix));
+      if (is_visible(a, p, suffix) && best(a, p.path_view(), suffix) == &p) fits = fits && initial_.push(offer(p, suffix));
     });
     a.is_answered = true;
     const errc e = fits ? a.told.open(s.state, initial_.view(), s.out) : errc::out_of_memory;
@@ -208,7 +244,7 @@ class announcing {
         if (!has_announce_ids(c_.ver) || !covers(path, a.prefix_view())) return;
         suffix = {};
       }
-      const published* p = best(a, suffix);
+      const published* p = best(a, path, suffix);
       const errc e = p == nullptr ? a.told.hide(s->state, suffix, s->out) : a.told.show(s->state, offer(*p, suffix), s->out);
       if (e != errc::ok) return c_.fail(e);
       if (s->out.size() - s->out_sent > c_.caps().control_backlog_bytes_max) {
@@ -224,6 +260,7 @@ class announcing {
   core& c_;
   opening& opening_;
   slab<published> published_;
+  slot_index by_place_;
   slab<audience> audiences_;
   vec<offered_route> initial_;
   std::uint64_t clock_ = 0;
