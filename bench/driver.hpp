@@ -34,9 +34,8 @@ struct operation {
 /// An operation whose state is a `T` made from `args`, and whose pass is `T::pass`.
 template <class T, class... A>
 operation op(std::string name, std::size_t items, std::size_t bytes, A... args) {
-  return {std::move(name), items, bytes, [=] {
-            return std::function<void()>([state = std::make_shared<T>(args...)] { state->pass(); });
-          }};
+  return {std::move(name), items, bytes,
+          [=] { return std::function<void()>([state = std::make_shared<T>(args...)] { state->pass(); }); }};
 }
 
 inline int run(int argc, char** argv, const std::vector<operation>& all) {

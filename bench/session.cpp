@@ -134,8 +134,7 @@ struct ingest {
     stream.resize(head_room);
     for (std::size_t i = 0; i < frames; ++i) {
       std::uint8_t head[msg::frame::bytes_max];
-      const encoded e =
-          encode(msg::frame{.timestamp_delta = i == 0 ? 900'000 : 3000, .size = payload}, lite06, head);
+      const encoded e = encode(msg::frame{.timestamp_delta = i == 0 ? 900'000 : 3000, .size = payload}, lite06, head);
       stream.insert(stream.end(), head, head + e.size);
       stream.resize(stream.size() + payload, static_cast<std::uint8_t>(i));
     }
@@ -311,8 +310,8 @@ std::vector<bench::operation> operations() {
   // One group that does not end soon: what remains of the above without the opening and the end of a stream.
   all.push_back(op<fan_out>("fan_out_long/100/each_frame", std::size_t{100 * 1000}, std::size_t{100} * 1000 * 1200,
                             std::size_t{100}, std::size_t{1000}, std::size_t{1}, std::size_t{1200}));
-  all.push_back(op<fan_out>("churn/100", 100, 100 * 200, std::size_t{100}, std::size_t{1}, std::size_t{1},
-                            std::size_t{200}));
+  all.push_back(
+      op<fan_out>("churn/100", 100, 100 * 200, std::size_t{100}, std::size_t{1}, std::size_t{1}, std::size_t{200}));
   // 04 answers at once; later versions when there is a group, which would be sent too.
   for (const bool leave : {false, true})
     all.push_back(op<requests>(leave ? "subscribe_and_leave/1000" : "subscribe/1000", asked_per_pass, 0, lite04,

@@ -56,7 +56,8 @@ int nibble(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f
 
 std::string from_hex(const std::string& hex) {
   std::string out;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) out += static_cast<char>(nibble(hex[i]) << 4 | nibble(hex[i + 1]));
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    out += static_cast<char>(nibble(hex[i]) << 4 | nibble(hex[i + 1]));
   return out;
 }
 long number_at(const std::string& line, const std::string& key) {
@@ -129,8 +130,10 @@ class recording {
             if (has_track_stream(*v)) reserved = next++;
             number[h.stream] = type == 6 ? reserved : next;
             ++next;
-            if (!has_track_stream(*v)) reserved = -1;
-            else reserved = type == 6 ? next - 1 : reserved;
+            if (!has_track_stream(*v))
+              reserved = -1;
+            else
+              reserved = type == 6 ? next - 1 : reserved;
           } else {
             number[h.stream] = reserved;
             reserved = -1;
@@ -138,7 +141,8 @@ class recording {
           continue;
         }
         number[h.stream] = next++;
-        if (h.is_uni && type == 0 && next > 2) out += {char(7 | 17 << 3), char(7 | 18 << 3), char(1), char(2), 'h', 'i'};
+        if (h.is_uni && type == 0 && next > 2)
+          out += {char(7 | 17 << 3), char(7 | 18 << 3), char(1), char(2), 'h', 'i'};
         if (!h.is_uni && type == 1) out += {char(7 | 7 << 3), char(0)};
         if (!h.is_uni && type == 3) out += {char(7 | 14 << 3), char(2), char(0)};
         if (!h.is_uni && type == 4) out += {char(7 | 22 << 3), char(0)};

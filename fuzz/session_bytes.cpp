@@ -2,7 +2,8 @@
 // contract, says session_closed last and once, and asks for nothing after its close; and the application hears the same
 // whether the peer's bytes come in one piece or in many.
 //
-// Input: version, side and binding; limits; a seed for the fragments; then events: (what | which << 3) and its operands.
+// Input: version, side and binding; limits; a seed for the fragments; then events: (what | which << 3) and its
+// operands.
 
 #include <cstdio>
 #include <cstdlib>
@@ -145,36 +146,45 @@ class listener {
     }
     open_part_.clear();
     log += "\n" + std::to_string(e.index()) + ":";
-    std::visit(overload{
-                   [&](const announced& a) { add(a); },
-                   [&](const announce_updated& a) { add(a); },
-                   [&](const announce_ended& a) { log += n(a.interest) + std::string(a.path); },
-                   [&](const announced_all& a) { log += n(a.count); },
-                   [&](const interest_closed& a) { log += n(a.interest) + n(a.why) + n(a.code); },
-                   [&](const peer_setup& p) { log += std::string(p.path.value_or("-")) + n(p.role) + n(p.probe) + n(p.cost) + n(p.hop); },
-                   [&](const bandwidth& b) { log += n(b.bitrate) + n(b.rtt_ms); },
-                   [&](const goaway_received& g) { log += g.uri; },
-                   [&](const session_closed& c) {
-                     ++closed;
-                     log += n(c.why) + n(c.code) + std::string(c.reason);
-                   },
-                   [&](const subscription_started& s) { log += n(s.subscription) + n(s.group.value_or(~0ull)); },
-                   [&](const track_known& k) { log += n(k.subscription) + n(k.info.timescale); },
-                   [&](const group_started& g) { log += n(g.subscription) + n(g.group) + n(g.first_frame); },
-                   [&](const group_finished& g) { log += n(g.subscription) + n(g.group) + n(g.why) + n(g.code); },
-                   [&](const datagram_received& d) { log += n(d.subscription) + n(d.group) + std::string(d.payload.text()); },
-                   [&](const groups_lost& l) { log += n(l.subscription) + n(l.first) + n(l.last) + n(l.how) + n(l.code); },
-                   [&](const subscription_end_known& s) { log += n(s.subscription) + n(s.end); },
-                   [&](const subscription_closed& s) { log += n(s.subscription) + n(s.why) + n(s.code); },
-                   [&](const fetch_closed& f) { log += n(f.fetch) + n(f.why) + n(f.code); },
-                   [&](const track_answered& a) { log += n(a.query) + n(a.why) + n(a.info.timescale); },
-                   [&](const subscribe_requested& r) { request(r); log += n(r.want.group_start.value_or(~0ull)); },
-                   [&](const track_requested& r) { request(r); },
-                   [&](const fetch_requested& r) { request(r); log += n(r.group) + n(r.frame_start); },
-                   [&](const request_closed& r) { log += n(r.request) + n(r.why) + n(r.code); },
-                   [](const auto&) {},
-               },
-               e);
+    std::visit(
+        overload{
+            [&](const announced& a) { add(a); },
+            [&](const announce_updated& a) { add(a); },
+            [&](const announce_ended& a) { log += n(a.interest) + std::string(a.path); },
+            [&](const announced_all& a) { log += n(a.count); },
+            [&](const interest_closed& a) { log += n(a.interest) + n(a.why) + n(a.code); },
+            [&](const peer_setup& p) {
+              log += std::string(p.path.value_or("-")) + n(p.role) + n(p.probe) + n(p.cost) + n(p.hop);
+            },
+            [&](const bandwidth& b) { log += n(b.bitrate) + n(b.rtt_ms); },
+            [&](const goaway_received& g) { log += g.uri; },
+            [&](const session_closed& c) {
+              ++closed;
+              log += n(c.why) + n(c.code) + std::string(c.reason);
+            },
+            [&](const subscription_started& s) { log += n(s.subscription) + n(s.group.value_or(~0ull)); },
+            [&](const track_known& k) { log += n(k.subscription) + n(k.info.timescale); },
+            [&](const group_started& g) { log += n(g.subscription) + n(g.group) + n(g.first_frame); },
+            [&](const group_finished& g) { log += n(g.subscription) + n(g.group) + n(g.why) + n(g.code); },
+            [&](const datagram_received& d) { log += n(d.subscription) + n(d.group) + std::string(d.payload.text()); },
+            [&](const groups_lost& l) { log += n(l.subscription) + n(l.first) + n(l.last) + n(l.how) + n(l.code); },
+            [&](const subscription_end_known& s) { log += n(s.subscription) + n(s.end); },
+            [&](const subscription_closed& s) { log += n(s.subscription) + n(s.why) + n(s.code); },
+            [&](const fetch_closed& f) { log += n(f.fetch) + n(f.why) + n(f.code); },
+            [&](const track_answered& a) { log += n(a.query) + n(a.why) + n(a.info.timescale); },
+            [&](const subscribe_requested& r) {
+              request(r);
+              log += n(r.want.group_start.value_or(~0ull));
+            },
+            [&](const track_requested& r) { request(r); },
+            [&](const fetch_requested& r) {
+              request(r);
+              log += n(r.group) + n(r.frame_start);
+            },
+            [&](const request_closed& r) { log += n(r.request) + n(r.why) + n(r.code); },
+            [](const auto&) {},
+        },
+        e);
   }
 
  private:
@@ -206,7 +216,8 @@ class listener {
 class stage {
  public:
   stage(version v, std::uint8_t head, std::uint8_t small, memory m)
-      : cache_(track_options{.timescale = 1000, .bytes_max = 4000, .groups_max = 4}, m), s_(settings(v, head, small), m) {
+      : cache_(track_options{.timescale = 1000, .bytes_max = 4000, .groups_max = 4}, m),
+        s_(settings(v, head, small), m) {
     net_.ver = v;
     (void)cache_.begin_group({});
     (void)cache_.append(10, bytes::copy("one", m));
@@ -359,7 +370,11 @@ class stage {
         net_.write_max = SIZE_MAX;
         for (const auto& s : net_.streams) s_.on_writable(s.id);
         break;
-      case 2: net_.open_max = SIZE_MAX; s_.on_credit(direction::bidi); s_.on_credit(direction::uni); break;
+      case 2:
+        net_.open_max = SIZE_MAX;
+        s_.on_credit(direction::bidi);
+        s_.on_credit(direction::uni);
+        break;
       case 3: net_.write_max = in.byte(); break;
       case 4: net_.open_max = in.byte() % 4; break;
       case 5:
@@ -367,27 +382,40 @@ class stage {
         s_.on_close({true, in.byte(), "bye"}, now_);
         break;
       case 6: s_.close(session_code::internal_error, "enough"); break;
-      case 7: if (const auto id = s_.discover(path(in.byte()), now_)) interests_.push_back(*id); break;
-      case 8: if (!interests_.empty()) (void)s_.forget(take(interests_, in)); break;
+      case 7:
+        if (const auto id = s_.discover(path(in.byte()), now_)) interests_.push_back(*id);
+        break;
+      case 8:
+        if (!interests_.empty()) (void)s_.forget(take(interests_, in));
+        break;
       case 9: {
         const std::uint64_t hops[] = {5, 0, in.byte()};
-        if (const auto id = s_.announce(path(in.byte()), {std::span(hops).first(in.byte() % 3), 1, 2})) announcements_.push_back(*id);
+        if (const auto id = s_.announce(path(in.byte()), {std::span(hops).first(in.byte() % 3), 1, 2}))
+          announcements_.push_back(*id);
         break;
       }
-      case 10: if (!announcements_.empty()) (void)s_.withdraw(take(announcements_, in)); break;
+      case 10:
+        if (!announcements_.empty()) (void)s_.withdraw(take(announcements_, in));
+        break;
       case 11: {
         const std::uint8_t b = in.byte();
         if (const auto id = s_.subscribe(path(b), track(b), {wish(in)}, now_)) subscriptions_.push_back(*id);
         break;
       }
-      case 12: if (!subscriptions_.empty()) (void)s_.unsubscribe(take(subscriptions_, in)); break;
-      case 13: if (!subscriptions_.empty()) (void)s_.update(subscriptions_[in.byte() % subscriptions_.size()], wish(in)); break;
+      case 12:
+        if (!subscriptions_.empty()) (void)s_.unsubscribe(take(subscriptions_, in));
+        break;
+      case 13:
+        if (!subscriptions_.empty()) (void)s_.update(subscriptions_[in.byte() % subscriptions_.size()], wish(in));
+        break;
       case 14: {
         const std::uint8_t b = in.byte();
         if (const auto id = s_.fetch(path(b), track(b), in.byte(), {.frame_start = 0}, now_)) fetches_.push_back(*id);
         break;
       }
-      case 15: if (!fetches_.empty()) (void)s_.cancel(take(fetches_, in)); break;
+      case 15:
+        if (!fetches_.empty()) (void)s_.cancel(take(fetches_, in));
+        break;
       case 16: {
         const std::uint8_t b = in.byte();
         (void)s_.query_track(path(b), track(b), now_);
@@ -403,9 +431,15 @@ class stage {
       case 24: (void)s_.report(in.byte(), 7); break;
       case 25: (void)s_.goaway(in.byte() % 2 == 0 ? "" : "https://x/", milliseconds(in.byte() * 100), now_); break;
       case 26: (void)s_.finish_goaway(); break;
-      case 27: if (!pending_.empty()) (void)s_.serve(take(pending_, in), cache_); break;
-      case 28: if (!pending_.empty()) (void)s_.reject(take(pending_, in), application_code(3)); break;
-      case 29: if (!pending_.empty()) (void)s_.answer(take(pending_, in), {.timescale = 1}); break;
+      case 27:
+        if (!pending_.empty()) (void)s_.serve(take(pending_, in), cache_);
+        break;
+      case 28:
+        if (!pending_.empty()) (void)s_.reject(take(pending_, in), application_code(3));
+        break;
+      case 29:
+        if (!pending_.empty()) (void)s_.answer(take(pending_, in), {.timescale = 1});
+        break;
       case 30: (void)cache_.abort_group(cache_.next_sequence() - 1, application_code(9)); break;
       default: (void)cache_.drop_groups(cache_.next_sequence(), cache_.next_sequence() + in.byte()); break;
     }
@@ -453,7 +487,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     balance b;
     {
       stage s(v, data[1], data[2], b.get());
-      heard[split ? 1 : 0] = s.run(input({data + 4, size - 4}), split ? std::optional<unsigned>(data[3]) : std::nullopt, b.get());
+      heard[split ? 1 : 0] =
+          s.run(input({data + 4, size - 4}), split ? std::optional<unsigned>(data[3]) : std::nullopt, b.get());
     }
     must(b.blocks == 0, "memory leaks");
     must(b.sizes_match, "a block came back with another size");

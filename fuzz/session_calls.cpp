@@ -23,7 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string fault;
   {
     choices pick(byte_view(data + 3, size - 3));
-    world w(pick, all_versions[data[0] % all_versions.size()].id, data[1] % mixes, 1 + data[2] % 3u, payload, memory.get());
+    world w(pick, all_versions[data[0] % all_versions.size()].id, data[1] % mixes, 1 + data[2] % 3u, payload,
+            memory.get());
     w.play(2000);
     fault = w.fault;
   }

@@ -116,7 +116,9 @@ TEST_CASE("the start that SUBSCRIBE_OK named holds when an update comes before t
   }
 }
 
-TEST_CASE("session_closed is told even when there is no memory to queue it in, and nothing follows a lost event [seed 10.1]") {
+TEST_CASE(
+    "session_closed is told even when there is no memory to queue it in, and nothing follows a lost event [seed "
+    "10.1]") {
   for (const version v : {lite03, lite04}) {
     CAPTURE(facts(v).name);
     counting_memory none;

@@ -63,7 +63,9 @@ TEST_CASE("a track written once reaches its subscriber frame by frame in every v
   }
 }
 
-TEST_CASE("a subscription to a track that has no group yet begins with the first one that comes, not with the last R-115 R-116") {
+TEST_CASE(
+    "a subscription to a track that has no group yet begins with the first one that comes, not with the last R-115 "
+    "R-116") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     pair p(v);

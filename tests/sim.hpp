@@ -38,23 +38,65 @@ inline mix make_mix(std::size_t kind, choices& pick) {
     m.bytes = most * 6000;
   };
   switch (kind) {
-    case 0: m.name = "well-behaved"; m.bytes = 3'000'000; break;
-    case 1: m.name = "one byte at a time"; tiny(1); break;
-    case 2: m.name = "small pieces, out of order"; tiny(9); slow(); break;
-    case 3: m.name = "slow, out of order"; slow(); break;
-    case 4: m.name = "short writes"; m.net.write_max = 1 + pick.below(200); m.bytes = 50'000; break;
-    case 5: m.name = "small windows"; narrow(); break;
-    case 6: m.name = "few streams"; few_streams(); break;
-    case 7: m.name = "small windows, few streams, out of order"; narrow(); few_streams(); slow(); break;
+    case 0:
+      m.name = "well-behaved";
+      m.bytes = 3'000'000;
+      break;
+    case 1:
+      m.name = "one byte at a time";
+      tiny(1);
+      break;
+    case 2:
+      m.name = "small pieces, out of order";
+      tiny(9);
+      slow();
+      break;
+    case 3:
+      m.name = "slow, out of order";
+      slow();
+      break;
+    case 4:
+      m.name = "short writes";
+      m.net.write_max = 1 + pick.below(200);
+      m.bytes = 50'000;
+      break;
+    case 5:
+      m.name = "small windows";
+      narrow();
+      break;
+    case 6:
+      m.name = "few streams";
+      few_streams();
+      break;
+    case 7:
+      m.name = "small windows, few streams, out of order";
+      narrow();
+      few_streams();
+      slow();
+      break;
     case 8:
       m.name = "datagrams get lost and come twice";
       m.net.datagram_loss_percent = 30;
       m.net.datagram_duplicate_percent = 30;
       slow();
       break;
-    case 9: m.name = "streams break"; m.has_resets = true; m.net.reset_percent = 1; slow(); break;
-    case 10: m.name = "the connection is cut"; m.is_cut = true; slow(); break;
-    case 11: m.name = "shared payload, resets by the stack"; m.net.hold_payload = m.net.auto_reset_on_stop = true; narrow(); slow(); break;
+    case 9:
+      m.name = "streams break";
+      m.has_resets = true;
+      m.net.reset_percent = 1;
+      slow();
+      break;
+    case 10:
+      m.name = "the connection is cut";
+      m.is_cut = true;
+      slow();
+      break;
+    case 11:
+      m.name = "shared payload, resets by the stack";
+      m.net.hold_payload = m.net.auto_reset_on_stop = true;
+      narrow();
+      slow();
+      break;
     default:
       m.name = "everything at once";
       m.has_resets = m.is_cut = true;
@@ -153,8 +195,7 @@ class app {
 
 class world {
  public:
-  world(choices& p, version v, std::size_t kind, unsigned publishers, noise& n, memory m,
-        bool runs_out = false)
+  world(choices& p, version v, std::size_t kind, unsigned publishers, noise& n, memory m, bool runs_out = false)
       : pick(p),
         ver(v),
         faults(make_mix(kind, p)),
@@ -320,7 +361,8 @@ class world {
     for (auto& [id, w] : x.watches)
       if (const std::string why = check_account(ver, w, may_starve); !why.empty() && is_faultless() && !goaway_sent)
         fail((&x == &a ? "client, " : "server, ") + w.broadcast + "/" + w.name + ", subscription " +
-             std::to_string(static_cast<std::uint64_t>(id) >> 32) + ":" + std::to_string(static_cast<std::uint32_t>(id)) + ", " + why);
+             std::to_string(static_cast<std::uint64_t>(id) >> 32) + ":" +
+             std::to_string(static_cast<std::uint32_t>(id)) + ", " + why);
   }
   /// What one side sees is what the other has announced.
   void check_discovery(app& x, app& y) {
@@ -330,7 +372,8 @@ class world {
       std::map<std::string, int> expected;
       for (auto& [pid, p] : y.published) {
         bool is_looped = false;
-        for (const std::uint64_t h : p.second) is_looped = is_looped || (h == x.hop && h != 0 && since(lite04).has(ver));
+        for (const std::uint64_t h : p.second)
+          is_looped = is_looped || (h == x.hop && h != 0 && since(lite04).has(ver));
         if (is_looped) continue;
         if (covers(i.prefix, p.first))
           expected[p.first] = 1;
@@ -376,7 +419,9 @@ class world {
   std::uint64_t turns_ = 0;
 };
 
-inline void app::fail(const std::string& why) { world_.fail((s.side() == endpoint::client ? "client: " : "server: ") + why); }
+inline void app::fail(const std::string& why) {
+  world_.fail((s.side() == endpoint::client ? "client: " : "server: ") + why);
+}
 inline app& app::other() { return &world_.a == this ? world_.b : world_.a; }
 inline choices& app::pick() { return world_.pick; }
 inline errc app::check(errc e) {
@@ -430,7 +475,8 @@ inline void app::hear(const event& e) {
           },
           [&](const interest_closed& c) {
             const auto i = interests.find(c.interest);
-            if (i == interests.end() || i->second.is_left || i->second.is_closed) return fail("interest_closed out of turn");
+            if (i == interests.end() || i->second.is_left || i->second.is_closed)
+              return fail("interest_closed out of turn");
             must(i->second.seen.empty(), "interest_closed before its announcements ended");
             i->second.is_closed = true;
           },
@@ -629,7 +675,8 @@ inline void app::write(sent_track& t) {
       const sent_by how = pick().chance(50) ? sent_by::datagram : sent_by::both;
       sequence = t.cache->next_sequence();
       const auto closing = t.groups.empty() ? std::optional<std::uint64_t>{} : t.groups.rbegin()->first;
-      if (check(t.cache->write_datagram(t.timestamp, world_.payload.at(from, n), world_.net.now(), how)) != errc::ok) return;
+      if (check(t.cache->write_datagram(t.timestamp, world_.payload.at(from, n), world_.net.now(), how)) != errc::ok)
+        return;
       if (closing) close_latest(sequence);
       t.groups[sequence] = {{{t.timestamp, from, n}}, group_state::complete, how};
       return;
@@ -643,7 +690,8 @@ inline void app::write(sent_track& t) {
       g.state = group_state::complete;
     return;
   }
-  auto& [sequence, g] = *std::next(t.groups.rbegin(), static_cast<std::ptrdiff_t>(pick().below(t.groups.size() < 3 ? t.groups.size() : 3)));
+  auto& [sequence, g] = *std::next(
+      t.groups.rbegin(), static_cast<std::ptrdiff_t>(pick().below(t.groups.size() < 3 ? t.groups.size() : 3)));
   if (what < 80) {
     if (g.state != group_state::open) return;
     for (std::uint64_t n = pick().below(6); n > 0; --n) append(t, sequence, g);
@@ -658,7 +706,8 @@ inline void app::write(sent_track& t) {
   } else if (what == 98) {
     close_latest(UINT64_MAX);
     for (auto& [n, each] : t.groups)
-      if (each.state == group_state::open) each.state = each.part_missing == 0 ? group_state::complete : group_state::aborted;
+      if (each.state == group_state::open)
+        each.state = each.part_missing == 0 ? group_state::complete : group_state::aborted;
     t.cache->finish();
     t.is_finished = true;
   } else {
@@ -703,7 +752,8 @@ inline void app::act() {
       const route r{hops, pick().below(5), pick().below(5)};
       if (const announcement_id id = check(s.announce(path, r)); id != announcement_id{}) published[id] = {path, hops};
     } else if (what < 11) {
-      if (const auto i = some_of(published); i != published.end() && check(s.withdraw(i->first)) == errc::ok) published.erase(i);
+      if (const auto i = some_of(published); i != published.end() && check(s.withdraw(i->first)) == errc::ok)
+        published.erase(i);
     } else if (what < 13) {
       const auto hops = some_hops();
       const route r{hops, pick().below(5), pick().below(5)};
@@ -742,7 +792,8 @@ inline void app::act() {
     const std::string prefix = pick().one_of(prefixes);
     if (const interest_id id = check(s.discover(prefix, now)); id != interest_id{}) interests[id].prefix = prefix;
   } else if (what < 60) {
-    if (const auto i = some_of(interests); i != interests.end() && check(s.forget(i->first)) == errc::ok) i->second.is_left = true;
+    if (const auto i = some_of(interests); i != interests.end() && check(s.forget(i->first)) == errc::ok)
+      i->second.is_left = true;
   } else if (what < 75 && may_subscribe) {
     subscribe_options o{some_delivery(), pick().chance(10), false};
     auto& theirs = other().tracks;
@@ -762,9 +813,11 @@ inline void app::act() {
     }
   } else if (what < 80) {
     const msg::delivery d = some_delivery();
-    if (const auto i = some_of(watches); i != watches.end() && check(s.update(i->first, d)) == errc::ok) i->second.wants.push_back(d);
+    if (const auto i = some_of(watches); i != watches.end() && check(s.update(i->first, d)) == errc::ok)
+      i->second.wants.push_back(d);
   } else if (what < 85) {
-    if (const auto i = some_of(watches); i != watches.end() && check(s.unsubscribe(i->first)) == errc::ok) i->second.is_left = true;
+    if (const auto i = some_of(watches); i != watches.end() && check(s.unsubscribe(i->first)) == errc::ok)
+      i->second.is_left = true;
   } else if (what < 91 && may_subscribe) {
     auto& theirs = other().tracks;
     if (theirs.empty()) return;
@@ -778,20 +831,24 @@ inline void app::act() {
       if (pick().chance(50)) f.options.frame_end = f.options.frame_start + pick().below(4);
     }
     f.next_frame = f.options.frame_start;
-    if (const fetch_id id = check(s.fetch(t.broadcast, t.name, f.group, f.options, now)); id != fetch_id{}) fetches[id] = f;
+    if (const fetch_id id = check(s.fetch(t.broadcast, t.name, f.group, f.options, now)); id != fetch_id{})
+      fetches[id] = f;
   } else if (what < 93) {
-    if (const auto i = some_of(fetches); i != fetches.end() && check(s.cancel(i->first)) == errc::ok) i->second.is_left = true;
+    if (const auto i = some_of(fetches); i != fetches.end() && check(s.cancel(i->first)) == errc::ok)
+      i->second.is_left = true;
   } else if (what < 95 && may_subscribe) {
     auto& theirs = other().tracks;
     if (theirs.empty()) return;
     sent_track& t = *theirs[pick().below(theirs.size())];
-    if (const track_query_id id = check(s.query_track(t.broadcast, t.name, now)); id != track_query_id{}) queries[id] = &t;
+    if (const track_query_id id = check(s.query_track(t.broadcast, t.name, now)); id != track_query_id{})
+      queries[id] = &t;
   } else if (what < 97) {
     (void)check(pick().chance(30) ? s.stop_probe() : s.probe(pick().chance(30) ? 1'000'000 : 0));
   } else if (what < 99) {
     (void)check(s.report(pick().below(10'000'000), pick().below(100)));
   } else if (pick().chance(15)) {
-    if (check(s.goaway(s.side() == endpoint::server ? "https://elsewhere/" : "", {}, now)) == errc::ok) world_.goaway_sent = true;
+    if (check(s.goaway(s.side() == endpoint::server ? "https://elsewhere/" : "", {}, now)) == errc::ok)
+      world_.goaway_sent = true;
   }
 }
 

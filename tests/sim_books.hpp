@@ -128,7 +128,7 @@ struct sent_track {
   std::unique_ptr<track_cache> cache{};
   std::map<std::uint64_t, sent_group> groups{};
   std::uint64_t timestamp = 0;
-  bool is_roomy = true;      ///< Nothing is evicted.
+  bool is_roomy = true;  ///< Nothing is evicted.
   bool has_drops = false;
   bool is_finished = false;
   std::uint64_t next = 0;  ///< One past the last group.
@@ -215,8 +215,8 @@ inline std::string check_part(version v, const sent_track* t, std::uint64_t grou
 }
 
 /// What must hold for a subscription once all is quiet and no fault of the network was in play: every group that it
-/// was owed is here, or there is a reason why not. Empty: all is well. `may_starve`: the network may have no stream left
-/// for it.
+/// was owed is here, or there is a reason why not. Empty: all is well. `may_starve`: the network may have no stream
+/// left for it.
 inline std::string check_account(version v, const watch& w, bool may_starve) {
   if (w.track == nullptr || w.is_left || (w.is_closed && w.why != errc::ok) || !w.is_started) return {};
   const sent_track& t = *w.track;

@@ -18,8 +18,8 @@ struct outcome {
   tally client{}, server{};
 };
 constexpr std::size_t tally::*numbers[] = {
-    &tally::announcements, &tally::subscriptions, &tally::whole_groups,    &tally::cut_groups, &tally::frames,
-    &tally::datagrams,     &tally::losses,        &tally::whole_fetches,   &tally::refused_fetches, &tally::answers,
+    &tally::announcements, &tally::subscriptions, &tally::whole_groups,  &tally::cut_groups,      &tally::frames,
+    &tally::datagrams,     &tally::losses,        &tally::whole_fetches, &tally::refused_fetches, &tally::answers,
     &tally::refusals,      &tally::reports,       &tally::goaways};
 version version_of(std::uint64_t seed) { return all_versions[seed % all_versions.size()].id; }
 std::size_t mix_of(std::uint64_t seed) { return seed / all_versions.size() % testing::sim::mixes; }
@@ -34,7 +34,8 @@ outcome play(std::uint64_t seed, std::size_t allowed = SIZE_MAX, bool once = fal
   {
     choices pick(seed * 0x2545f4914f6cdd1du + 1);
     const auto publishers = static_cast<unsigned>(1 + pick.below(3));
-    world w(pick, version_of(seed), mix_of(seed), publishers, payload, memory.get(), requests != nullptr || allowed != SIZE_MAX);
+    world w(pick, version_of(seed), mix_of(seed), publishers, payload, memory.get(),
+            requests != nullptr || allowed != SIZE_MAX);
     w.play(100 + pick.below(400));
     out = {w.fault, w.net.trace(), w.a.seen, w.b.seen};
   }
@@ -47,7 +48,8 @@ outcome play(std::uint64_t seed, std::size_t allowed = SIZE_MAX, bool once = fal
 
 }  // namespace
 
-TEST_CASE("1000 seeds of everything two sessions can do, in every version, over every kind of bad network [seed 5.5.3]") {
+TEST_CASE(
+    "1000 seeds of everything two sessions can do, in every version, over every kind of bad network [seed 5.5.3]") {
   std::uint64_t first = 0;
   std::uint64_t last = 1000;
   if (const char* one = std::getenv("MOQL_SIM_SEED")) last = (first = std::strtoull(one, nullptr, 10)) + 1;
@@ -58,7 +60,8 @@ TEST_CASE("1000 seeds of everything two sessions can do, in every version, over 
     for (const tally& t : {one.client, one.server})
       for (const auto m : numbers) all.*m += t.*m;
     if (!one.fault.empty())
-      FAIL_CHECK("MOQL_SIM_SEED=", seed, " version ", facts(version_of(seed)).name, ", mix ", mix_of(seed), ": ", one.fault);
+      FAIL_CHECK("MOQL_SIM_SEED=", seed, " version ", facts(version_of(seed)).name, ", mix ", mix_of(seed), ": ",
+                 one.fault);
     if (seed % 4 != 0) continue;
     const outcome again = play(seed);
     if (again.trace != one.trace) FAIL_CHECK("MOQL_SIM_SEED=", seed, " does not repeat itself");
@@ -69,7 +72,9 @@ TEST_CASE("1000 seeds of everything two sessions can do, in every version, over 
   CHECK(all.whole_groups > 20'000);
 }
 
-TEST_CASE("memory that runs out in the middle of anything ends in order: no crash, no leak, nothing wrong is heard [seed 10.1]") {
+TEST_CASE(
+    "memory that runs out in the middle of anything ends in order: no crash, no leak, nothing wrong is heard [seed "
+    "10.1]") {
   const char* one = std::getenv("MOQL_SIM_SEED");
   const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : 0;
   for (std::uint64_t seed = first; seed < first + (one != nullptr ? 1 : 300); ++seed) {
@@ -81,7 +86,8 @@ TEST_CASE("memory that runs out in the middle of anything ends in order: no cras
       const bool once = pick.below(2) == 0;
       const outcome out = play(seed, allowed, once);
       if (!out.fault.empty())
-        FAIL_CHECK("MOQL_SIM_SEED=", seed, " version ", facts(version_of(seed)).name, ", request ", allowed, (once ? " only: " : " on: ") + out.fault);
+        FAIL_CHECK("MOQL_SIM_SEED=", seed, " version ", facts(version_of(seed)).name, ", request ", allowed,
+                   (once ? " only: " : " on: ") + out.fault);
     }
   }
 }

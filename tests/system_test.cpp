@@ -26,14 +26,16 @@ void serve_from(side& x, shelf& tracks) {
   x.react = [&tracks](session& s, const event& e) {
     const auto answer = [&](const auto& r) {
       const auto t = tracks.find(std::string(r.broadcast) + "|" + std::string(r.track));
-      CHECK((t == tracks.end() ? s.reject(r.request, stream_code::not_found) : s.serve(r.request, *t->second)) == errc::ok);
+      CHECK((t == tracks.end() ? s.reject(r.request, stream_code::not_found) : s.serve(r.request, *t->second)) ==
+            errc::ok);
     };
     if (auto* r = std::get_if<subscribe_requested>(&e)) answer(*r);
     if (auto* r = std::get_if<track_requested>(&e)) answer(*r);
     if (auto* r = std::get_if<fetch_requested>(&e)) answer(*r);
   };
 }
-track_cache& put_on(shelf& tracks, const std::string& broadcast, const std::string& track, const track_options& o = {}) {
+track_cache& put_on(shelf& tracks, const std::string& broadcast, const std::string& track,
+                    const track_options& o = {}) {
   auto& t = tracks[broadcast + "|" + track];
   t = std::make_unique<track_cache>(o);
   return *t;
@@ -86,7 +88,9 @@ TEST_CASE("Session establishment and teardown: clean, for an error, by a lost co
   }
 }
 
-TEST_CASE("Track announcement and subscription: before and after, ended and again, known and unknown, left by either side [seed 5.5.2]") {
+TEST_CASE(
+    "Track announcement and subscription: before and after, ended and again, known and unknown, left by either side "
+    "[seed 5.5.2]") {
   for (const version v : versions) {
     for (const bool client_publishes : {true, false}) {
       CAPTURE(facts(v).name);
@@ -153,7 +157,11 @@ TEST_CASE("Group and frame data transmission: 10 tracks of 100 groups of 0 to 50
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     std::minstd_rand random(static_cast<unsigned>(v));
-    pair p(v, {.seed = random(), .chunk_min = 1, .chunk_max = 20'000, .delay_max = milliseconds(20), .reorder_streams = true});
+    pair p(v, {.seed = random(),
+               .chunk_min = 1,
+               .chunk_max = 20'000,
+               .delay_max = milliseconds(20),
+               .reorder_streams = true});
     shelf tracks;
     serve_from(p.server, tracks);
     std::string noise(1 << 20, 0);
@@ -171,7 +179,8 @@ TEST_CASE("Group and frame data transmission: 10 tracks of 100 groups of 0 to 50
         const key k{track_of[f->subscription], f->group, f->frame};
         const auto from = sent.find(k);
         if (from == sent.end() || f->size != from->second.second || got[k] != f->offset ||
-            (!f->payload.empty() && std::memcmp(f->payload.data(), noise.data() + from->second.first + f->offset, f->payload.size()) != 0))
+            (!f->payload.empty() &&
+             std::memcmp(f->payload.data(), noise.data() + from->second.first + f->offset, f->payload.size()) != 0))
           ++wrong;
         got[k] += f->payload.size();
       }
@@ -229,7 +238,8 @@ TEST_CASE("Group and frame data transmission: 10 tracks of 100 groups of 0 to 50
   }
 }
 
-TEST_CASE("Parameter negotiation and version compatibility: each version meets each other one [seed 5.5.4] R-002 R-006") {
+TEST_CASE(
+    "Parameter negotiation and version compatibility: each version meets each other one [seed 5.5.4] R-002 R-006") {
   for (const version c : versions) {
     for (const version s : versions) {
       CAPTURE(facts(c).name);
@@ -253,7 +263,8 @@ TEST_CASE("Parameter negotiation and version compatibility: each version meets e
       turn();
       while (p.net.step(p.client.session, other)) turn();
       turn();
-      if (p.client.count<session_closed>() != 0) client_closed = p.client.first<session_closed>().by_peer ? errc::closed : errc::no_common_version;
+      if (p.client.count<session_closed>() != 0)
+        client_closed = p.client.first<session_closed>().by_peer ? errc::closed : errc::no_common_version;
       CHECK((client_closed == errc::ok) == (c == s));
       CHECK(server_closed == (c == s ? errc::ok : errc::no_common_version));
       CHECK(p.net.violations() == 0);
@@ -296,7 +307,8 @@ TEST_CASE("1000 groups are open at once over 100 tracks and all arrive [seed 5.1
     for (int round = 0; round < 3; ++round) {
       for (auto& [name, c] : tracks)
         for (std::uint64_t g = 1; g <= 10; ++g)
-          REQUIRE(c->append(g, static_cast<std::uint64_t>(round), bytes::copy(std::to_string(round) + name)) == errc::ok);
+          REQUIRE(c->append(g, static_cast<std::uint64_t>(round), bytes::copy(std::to_string(round) + name)) ==
+                  errc::ok);
       p.run();
     }
     CHECK(p.net.open_streams() >= 1000);
@@ -361,7 +373,9 @@ TEST_CASE("1000 announcements come, change and go [seed 7.2]") {
   }
 }
 
-TEST_CASE("the interop script runs between each pair of roles: announce, subscribe, fetch, probe, back, GOAWAY, close [seed 7.2]") {
+TEST_CASE(
+    "the interop script runs between each pair of roles: announce, subscribe, fetch, probe, back, GOAWAY, close [seed "
+    "7.2]") {
   for (const version v : versions) {
     for (const bool client_first : {true, false}) {
       CAPTURE(facts(v).name);

@@ -23,7 +23,9 @@ struct standing_buffer {
     count.release = [](owner* o) noexcept { --static_cast<counter*>(o)->shares; };
   }
   [[nodiscard]] bytes piece(std::size_t from, std::size_t n) { return bytes::share({data + from, n}, &count); }
-  [[nodiscard]] bool holds(const bytes& b) const { return b.data() >= data && b.data() + b.size() <= data + sizeof data; }
+  [[nodiscard]] bool holds(const bytes& b) const {
+    return b.data() >= data && b.data() + b.size() <= data + sizeof data;
+  }
 };
 
 /// Two sessions that only count: no event is kept, so that nothing but the library takes memory.
@@ -34,7 +36,8 @@ struct steady {
   session client, server;
   track_cache video, small;
   version ver;
-  std::size_t frames = 0, groups = 0, datagrams = 0, announcements = 0, reports = 0, updates = 0, fetches = 0, answers = 0, in_place = 0;
+  std::size_t frames = 0, groups = 0, datagrams = 0, announcements = 0, reports = 0, updates = 0, fetches = 0,
+              answers = 0, in_place = 0;
   std::optional<subscription_id> sub{}, sub_small{};
 
   explicit steady(version v, loopback_options o = {})
@@ -64,9 +67,12 @@ struct steady {
     reports += std::holds_alternative<bandwidth>(e) ? 1 : 0;
   }
   void hear_server(const event& e) {
-    if (const auto* r = std::get_if<subscribe_requested>(&e)) CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
-    if (const auto* r = std::get_if<track_requested>(&e)) CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
-    if (const auto* r = std::get_if<fetch_requested>(&e)) CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
+    if (const auto* r = std::get_if<subscribe_requested>(&e))
+      CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
+    if (const auto* r = std::get_if<track_requested>(&e))
+      CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
+    if (const auto* r = std::get_if<fetch_requested>(&e))
+      CHECK(server.serve(r->request, cache_of(r->track)) == errc::ok);
     updates += std::holds_alternative<subscribe_updated>(e) ? 1 : 0;
   }
   track_cache& cache_of(std::string_view track) { return track == "video" ? video : small; }
@@ -101,7 +107,8 @@ struct steady {
       run();
     }
     REQUIRE(small.write_datagram(n, payload.piece(0, 200), net.now()) == errc::ok);
-    if (has_ranges(ver)) CHECK(client.update(*sub, {.priority = static_cast<std::uint8_t>(n), .max_age_ms = 9'000}) == errc::ok);
+    if (has_ranges(ver))
+      CHECK(client.update(*sub, {.priority = static_cast<std::uint8_t>(n), .max_age_ms = 9'000}) == errc::ok);
     (void)server.report(1'000'000 + n, 20);
     run();
     const auto more = client.discover("room", net.now());
@@ -199,12 +206,15 @@ bool live_once(version v, memory m, bool& closed_or_told) {
       for (int i = 0; i < 4000; ++i) {
         while (const auto e = client.next_event()) {
           if (const auto* f = std::get_if<frame_part>(&*e)) frames += f->is_last() ? 1 : 0;
-          if (const auto* g = std::get_if<group_finished>(&*e)) note(g->why == errc::ok ? errc::ok : errc::out_of_memory);
+          if (const auto* g = std::get_if<group_finished>(&*e))
+            note(g->why == errc::ok ? errc::ok : errc::out_of_memory);
           if (std::holds_alternative<groups_lost>(*e)) note(errc::out_of_memory);
-          if (const auto* c = std::get_if<session_closed>(&*e)) note(c->by_peer && c->code != 0 ? errc::out_of_memory : c->why);
+          if (const auto* c = std::get_if<session_closed>(&*e))
+            note(c->by_peer && c->code != 0 ? errc::out_of_memory : c->why);
         }
         while (const auto e = server.next_event()) {
-          if (const auto* c = std::get_if<session_closed>(&*e)) note(c->by_peer && c->code != 0 ? errc::out_of_memory : c->why);
+          if (const auto* c = std::get_if<session_closed>(&*e))
+            note(c->by_peer && c->code != 0 ? errc::out_of_memory : c->why);
           if (const auto* r = std::get_if<subscribe_requested>(&*e)) note(server.serve(r->request, video));
           if (const auto* r = std::get_if<track_requested>(&*e)) note(server.serve(r->request, video));
           if (const auto* r = std::get_if<fetch_requested>(&*e)) note(server.serve(r->request, video));

@@ -64,9 +64,7 @@ class report {
 
  private:
   using sums = std::map<std::string, int>;
-  static const char* name(verdict::kind k) {
-    return k == verdict::kind::pass ? "ok" : "skipped";
-  }
+  static const char* name(verdict::kind k) { return k == verdict::kind::pass ? "ok" : "skipped"; }
   static void print(const char* title, const sums& s) {
     int all = 0;
     for (const auto& [text, n] : s) all += n;

@@ -69,9 +69,7 @@ class bytes {
   }
 
   /// `from + n` must not be past the end. Shares the root owner, however often it is sliced.
-  [[nodiscard]] bytes slice(std::size_t from, std::size_t n) const noexcept {
-    return share({data_ + from, n}, owner_);
-  }
+  [[nodiscard]] bytes slice(std::size_t from, std::size_t n) const noexcept { return share({data_ + from, n}, owner_); }
   [[nodiscard]] bytes clone(memory m = {}) const noexcept { return copy(view(), m); }
   [[nodiscard]] const std::uint8_t* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

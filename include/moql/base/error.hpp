@@ -142,7 +142,8 @@ enum class scope : std::uint8_t { none, caller, stream, session };
 
 struct error_facts {
   errc id;
-  version_set session_in;  ///< Versions in which it closes the session; elsewhere it ends the stream (or reaches the caller).
+  version_set
+      session_in;  ///< Versions in which it closes the session; elsewhere it ends the stream (or reaches the caller).
   stream_code on_stream;
   session_code on_session;
   std::string_view rule;  ///< The numbered rule of tests/spec/rules.tsv behind the verdict, or "limit".

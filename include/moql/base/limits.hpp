@@ -9,7 +9,7 @@
 namespace moql {
 
 /// Caps that are part of a message's declaration: fixed, so that decoding needs no configuration.
-inline constexpr std::size_t hops_max = 32;         ///< Longer chains are loops; the deployed stacks stop here too.
+inline constexpr std::size_t hops_max = 32;           ///< Longer chains are loops; the deployed stacks stop here too.
 inline constexpr std::size_t path_segments_max = 32;  ///< As above; a path is split on every announcement.
 inline constexpr std::size_t parameters_max = 64;   ///< SETUP parameters, checked pairwise for repeats: 64 bounds n^2.
 inline constexpr std::size_t versions_max = 128;    ///< Offered versions; the deployed stacks stop here too.

@@ -1,10 +1,10 @@
 #pragma once
 /// Strings on the wire, and broadcast paths: views, UTF-8, prefixes.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <concepts>
 #include <type_traits>
 
 #include "bytes.hpp"
@@ -20,10 +20,10 @@ class text {
   constexpr text(std::string_view s) noexcept : chars_(s.data()), size_(s.size()) {}
   constexpr text(const char* s) noexcept : text(std::string_view(s)) {}
   template <class S>
-    requires requires(const S& s) {
-      { s.data() } -> std::same_as<const char*>;
-      { s.size() } -> std::same_as<std::size_t>;
-    }
+  requires requires(const S& s) {
+    { s.data() } -> std::same_as<const char*>;
+    { s.size() } -> std::same_as<std::size_t>;
+  }
   constexpr text(const S& s) noexcept : text(std::string_view(s.data(), s.size())) {}
   [[nodiscard]] static constexpr text of(const std::uint8_t* p, std::size_t n) noexcept {
     text t;

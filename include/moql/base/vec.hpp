@@ -75,18 +75,14 @@ class vec {
     for (std::size_t i = at; i + n < size_; ++i) data_[i] = std::move(data_[i + n]);
     truncate(size_ - n);
   }
-  [[nodiscard]] bool append(const T* from, std::size_t n) noexcept
-    requires std::is_trivially_copyable_v<T>
-  {
+  [[nodiscard]] bool append(const T* from, std::size_t n) noexcept requires std::is_trivially_copyable_v<T> {
     if (!reserve(size_ + n)) return false;
     if (n != 0) std::memcpy(static_cast<void*>(data_ + size_), from, n * sizeof(T));
     size_ += n;
     return true;
   }
   /// Makes room for n more elements and returns where they begin, uninitialised; null when memory ran out.
-  [[nodiscard]] T* extend(std::size_t n) noexcept
-    requires std::is_trivially_copyable_v<T>
-  {
+  [[nodiscard]] T* extend(std::size_t n) noexcept requires std::is_trivially_copyable_v<T> {
     if (!reserve(size_ + n)) return nullptr;
     T* at = data_ + size_;
     size_ += n;

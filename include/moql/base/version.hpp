@@ -15,9 +15,7 @@ using enum version;
 /// A set of versions, one bit each: the presence of a field or a message is data, not an `if`.
 struct version_set {
   std::uint16_t bits{};
-  [[nodiscard]] constexpr bool has(version v) const noexcept {
-    return ((bits >> static_cast<unsigned>(v)) & 1u) != 0;
-  }
+  [[nodiscard]] constexpr bool has(version v) const noexcept { return ((bits >> static_cast<unsigned>(v)) & 1u) != 0; }
   friend constexpr bool operator==(version_set, version_set) noexcept = default;
 };
 
@@ -56,7 +54,7 @@ inline constexpr std::string_view in_band_protocol = "moql";
 
 /// Tokens in the order the deployed stacks prefer them, newest first.
 inline constexpr std::array<std::string_view, 5> preferred_protocols{"moq-lite-06", "moq-lite-05", "moq-lite-04",
-                                                                      "moq-lite-03", "moql"};
+                                                                     "moq-lite-03", "moql"};
 
 [[nodiscard]] constexpr const version_facts& facts(version v) noexcept {
   return all_versions[static_cast<std::size_t>(v) - 1];

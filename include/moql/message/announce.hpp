@@ -71,11 +71,11 @@ struct announce {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Announce Status", w::varint, m.status)                                                   //
-           && v.rule(m.status <= active, errc::bad_status, before(lite05))                             //
-           && v.rule(m.status <= restarted, errc::bad_status, only(lite05))                            //
-           && v("Broadcast Path Suffix", w::path, m.suffix)                                            //
-           && v("Hops", w::varint, m.hop_count, only(lite03))                                          //
+    return v("Announce Status", w::varint, m.status)                         //
+           && v.rule(m.status <= active, errc::bad_status, before(lite05))   //
+           && v.rule(m.status <= restarted, errc::bad_status, only(lite05))  //
+           && v("Broadcast Path Suffix", w::path, m.suffix)                  //
+           && v("Hops", w::varint, m.hop_count, only(lite03))                //
            && v("Hop IDs", w::counted, m.hops, only(lite04, lite05));
   }
   friend constexpr bool operator==(const announce&, const announce&) noexcept = default;
@@ -99,17 +99,17 @@ struct announce_start {
   static constexpr version_set in = since(lite06);
   static constexpr message_type types[] = {{0x0, since(lite06)}};
 
-  text suffix{};            ///< Empty: the requested prefix itself.
-  w::hop_list hops{};       ///< Without the responding publisher.
-  std::uint64_t warm{};     ///< Accumulated; selection minimises it.
-  std::uint64_t cold{};     ///< Accumulated; breaks ties.
+  text suffix{};         ///< Empty: the requested prefix itself.
+  w::hop_list hops{};    ///< Without the responding publisher.
+  std::uint64_t warm{};  ///< Accumulated; selection minimises it.
+  std::uint64_t cold{};  ///< Accumulated; breaks ties.
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Broadcast Path Suffix", w::path, m.suffix)         //
-           && v("Hop IDs", w::counted, m.hops)                   //
+    return v("Broadcast Path Suffix", w::path, m.suffix)           //
+           && v("Hop IDs", w::counted, m.hops)                     //
            && v.rule(!repeats_a_hop(m.hops), errc::duplicate_hop)  //
-           && v("Warm Route Cost", w::varint, m.warm)            //
+           && v("Warm Route Cost", w::varint, m.warm)              //
            && v("Cold Route Cost", w::varint, m.cold);
   }
   friend constexpr bool operator==(const announce_start&, const announce_start&) noexcept = default;
@@ -143,10 +143,10 @@ struct announce_update {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Announce ID", w::varint, m.id)                     //
-           && v("Hop IDs", w::counted, m.hops)                   //
+    return v("Announce ID", w::varint, m.id)                       //
+           && v("Hop IDs", w::counted, m.hops)                     //
            && v.rule(!repeats_a_hop(m.hops), errc::duplicate_hop)  //
-           && v("Warm Route Cost", w::varint, m.warm)            //
+           && v("Warm Route Cost", w::varint, m.warm)              //
            && v("Cold Route Cost", w::varint, m.cold);
   }
   friend constexpr bool operator==(const announce_update&, const announce_update&) noexcept = default;

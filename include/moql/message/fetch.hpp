@@ -19,12 +19,12 @@ struct fetch {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Broadcast Path", w::path, m.broadcast)                        //
-           && v("Track Name", w::string, m.track)                           //
-           && v("Subscriber Priority", w::octet, m.priority)                //
-           && v("Group Sequence", w::varint, m.group)                       //
-           && v("Frame Start", w::varint, m.frame_start, since(lite06))     //
-           && v("Frame End", w::plus_one, m.frame_end, since(lite06))       //
+    return v("Broadcast Path", w::path, m.broadcast)                     //
+           && v("Track Name", w::string, m.track)                        //
+           && v("Subscriber Priority", w::octet, m.priority)             //
+           && v("Group Sequence", w::varint, m.group)                    //
+           && v("Frame Start", w::varint, m.frame_start, since(lite06))  //
+           && v("Frame End", w::plus_one, m.frame_end, since(lite06))    //
            && v.rule(!m.frame_end || *m.frame_end >= m.frame_start, errc::bad_fetch_bounds, since(lite06));
   }
   friend constexpr bool operator==(const fetch&, const fetch&) noexcept = default;

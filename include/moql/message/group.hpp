@@ -18,8 +18,8 @@ struct group {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Subscribe ID", w::varint_hot, m.subscribe_id)     //
-           && v("Group Sequence", w::varint_hot, m.sequence)    //
+    return v("Subscribe ID", w::varint_hot, m.subscribe_id)   //
+           && v("Group Sequence", w::varint_hot, m.sequence)  //
            && v("Frame Start", w::varint_hot, m.frame_start, since(lite06));
   }
   friend constexpr bool operator==(const group&, const group&) noexcept = default;
@@ -56,9 +56,9 @@ struct datagram {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Subscribe ID", w::varint_hot, m.subscribe_id)     //
-           && v("Group Sequence", w::varint_hot, m.sequence)    //
-           && v("Timestamp", w::varint_hot, m.timestamp)        //
+    return v("Subscribe ID", w::varint_hot, m.subscribe_id)   //
+           && v("Group Sequence", w::varint_hot, m.sequence)  //
+           && v("Timestamp", w::varint_hot, m.timestamp)      //
            && v("Payload", w::rest, m.payload);
   }
   friend constexpr bool operator==(const datagram& a, const datagram& b) noexcept {

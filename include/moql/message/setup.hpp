@@ -21,10 +21,10 @@ struct setup {
   /// Role, Cost and Hop came with 06, but deployed 05 endpoints send them too.
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v.parameters(w::param(0x1, "Probe", w::varint, m.probe),      //
-                        w::param(0x2, "Path", w::rest_text, m.path),     //
-                        w::param(0x3, "Role", w::varint, m.role),        //
-                        w::param(0x4, "Cost", w::varint, m.cost),        //
+    return v.parameters(w::param(0x1, "Probe", w::varint, m.probe),   //
+                        w::param(0x2, "Path", w::rest_text, m.path),  //
+                        w::param(0x3, "Role", w::varint, m.role),     //
+                        w::param(0x4, "Cost", w::varint, m.cost),     //
                         w::param(0x5, "Hop", w::varint, m.hop));
   }
   friend constexpr bool operator==(const setup&, const setup&) noexcept = default;

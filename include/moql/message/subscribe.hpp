@@ -8,9 +8,9 @@ namespace w = wire;
 
 /// What SUBSCRIBE and SUBSCRIBE_UPDATE share: all of it may change while the subscription lives.
 struct delivery {
-  std::uint8_t priority{};       ///< 0 to 255, larger is sent first. On 01 and 02 keep it below 64.
-  bool ordered{};                ///< 03 to 05: older groups first. 06 has no such field: newest first, always.
-  std::uint64_t max_age_ms{};    ///< Age at which a group that is not the latest is dropped ("Max Latency" before 06).
+  std::uint8_t priority{};     ///< 0 to 255, larger is sent first. On 01 and 02 keep it below 64.
+  bool ordered{};              ///< 03 to 05: older groups first. 06 has no such field: newest first, always.
+  std::uint64_t max_age_ms{};  ///< Age at which a group that is not the latest is dropped ("Max Latency" before 06).
   /// 03 to 05: the first group, absent for the latest. 06: a floor; absent travels as 0, which is no floor.
   std::optional<std::uint64_t> group_start{};
   std::optional<std::uint64_t> group_end{};  ///< Inclusive; absent is unbounded.
@@ -21,15 +21,15 @@ struct delivery {
 
 template <class V>
 MOQL_INLINE constexpr bool delivery_fields(auto& m, V& v) noexcept {
-  return v("Subscriber Priority", w::last_priority, m.priority, before(lite03))                                    //
-         && v("Subscriber Priority", w::octet, m.priority, since(lite03))                                          //
-         && v("Subscriber Ordered", w::flag, m.ordered, only(lite03, lite04, lite05))                              //
-         && v({"Subscriber Max Latency", "Subscriber Max Age", lite06}, w::varint, m.max_age_ms, since(lite03))    //
-         && v("Group Start", w::plus_one, m.group_start, only(lite03, lite04, lite05))                             //
-         && v("Group Start", w::floor, m.group_start, since(lite06))                                               //
-         && v("Group End", w::plus_one, m.group_end, since(lite03))                                                //
-         && v("Frame Start", w::varint, m.frame_start, since(lite06))                                              //
-         && v("Frame End", w::plus_one, m.frame_end, since(lite06))                                                //
+  return v("Subscriber Priority", w::last_priority, m.priority, before(lite03))                                  //
+         && v("Subscriber Priority", w::octet, m.priority, since(lite03))                                        //
+         && v("Subscriber Ordered", w::flag, m.ordered, only(lite03, lite04, lite05))                            //
+         && v({"Subscriber Max Latency", "Subscriber Max Age", lite06}, w::varint, m.max_age_ms, since(lite03))  //
+         && v("Group Start", w::plus_one, m.group_start, only(lite03, lite04, lite05))                           //
+         && v("Group Start", w::floor, m.group_start, since(lite06))                                             //
+         && v("Group End", w::plus_one, m.group_end, since(lite03))                                              //
+         && v("Frame Start", w::varint, m.frame_start, since(lite06))                                            //
+         && v("Frame End", w::plus_one, m.frame_end, since(lite06))                                              //
          && v.rule(m.group_end || !m.frame_end, errc::bad_frame_bounds, since(lite06));
 }
 
@@ -45,9 +45,9 @@ struct subscribe {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Subscribe ID", w::varint, m.id)             //
-           && v("Broadcast Path", w::path, m.broadcast)   //
-           && v("Track Name", w::string, m.track)         //
+    return v("Subscribe ID", w::varint, m.id)            //
+           && v("Broadcast Path", w::path, m.broadcast)  //
+           && v("Track Name", w::string, m.track)        //
            && delivery_fields(m.want, v);
   }
   friend constexpr bool operator==(const subscribe&, const subscribe&) noexcept = default;
@@ -82,12 +82,12 @@ struct subscribe_ok {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Publisher Priority", w::last_priority, m.priority, only(lite01))             //
-           && v("Publisher Priority", w::octet, m.priority, only(lite03, lite04))          //
-           && v("Publisher Ordered", w::flag, m.ordered, only(lite03, lite04))             //
-           && v("Publisher Max Latency", w::varint, m.max_age_ms, only(lite03, lite04))    //
-           && v("Group Start", w::plus_one, m.group_start, only(lite03, lite04))           //
-           && v("Group End", w::plus_one, m.group_end, only(lite03, lite04))               //
+    return v("Publisher Priority", w::last_priority, m.priority, only(lite01))           //
+           && v("Publisher Priority", w::octet, m.priority, only(lite03, lite04))        //
+           && v("Publisher Ordered", w::flag, m.ordered, only(lite03, lite04))           //
+           && v("Publisher Max Latency", w::varint, m.max_age_ms, only(lite03, lite04))  //
+           && v("Group Start", w::plus_one, m.group_start, only(lite03, lite04))         //
+           && v("Group End", w::plus_one, m.group_end, only(lite03, lite04))             //
            && v("Group", w::varint, m.group, since(lite05));
   }
   friend constexpr bool operator==(const subscribe_ok&, const subscribe_ok&) noexcept = default;
@@ -121,8 +121,8 @@ struct subscribe_drop {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Group Start", w::varint, m.group_start)    //
-           && v("Group End", w::varint, m.group_end)     //
+    return v("Group Start", w::varint, m.group_start)  //
+           && v("Group End", w::varint, m.group_end)   //
            && v("Error Code", w::varint, m.code);
   }
   friend constexpr bool operator==(const subscribe_drop&, const subscribe_drop&) noexcept = default;

@@ -34,10 +34,10 @@ struct track_info {
 
   template <class V>
   MOQL_INLINE static constexpr bool fields(auto& m, V& v) noexcept {
-    return v("Publisher Priority", w::octet, m.priority)                                             //
-           && v("Publisher Ordered", w::flag, m.ordered, only(lite05))                               //
-           && v({"Publisher Max Latency", "Publisher Max Age", lite06}, w::varint, m.max_age_ms)     //
-           && v("Timescale", w::varint, m.timescale)                                                 //
+    return v("Publisher Priority", w::octet, m.priority)                                          //
+           && v("Publisher Ordered", w::flag, m.ordered, only(lite05))                            //
+           && v({"Publisher Max Latency", "Publisher Max Age", lite06}, w::varint, m.max_age_ms)  //
+           && v("Timescale", w::varint, m.timescale)                                              //
            && v.rule(m.timescale != 0, errc::zero_timescale);
   }
   friend constexpr bool operator==(const track_info&, const track_info&) noexcept = default;

@@ -43,8 +43,8 @@ struct close_session {
   std::string_view reason{};
 };
 
-using action = std::variant<open_stream, reset_stream, stop_stream, give_credit, set_priority, send_datagram,
-                            close_session>;
+using action =
+    std::variant<open_stream, reset_stream, stop_stream, give_credit, set_priority, send_datagram, close_session>;
 
 /// Bytes to write now on the best stream. Valid until `on_written`.
 struct write_request {

@@ -21,7 +21,7 @@ struct published {
   vec<std::uint64_t> hops;
   std::uint64_t warm = 0;
   std::uint64_t cold = 0;
-  std::uint64_t since = 0;  ///< Later is newer.
+  std::uint64_t since = 0;                ///< Later is newer.
   std::uint32_t next = slot_index::none;  ///< Another one of the same place.
   bool is_withdrawn = false;
   [[nodiscard]] std::string_view path_view() const noexcept { return {path.data(), path.size()}; }
@@ -227,7 +227,8 @@ class announcing {
     bool fits = true;
     published_.for_each([&](slot_handle, const published& p) {
       std::string_view suffix;
-      if (is_visible(a, p, suffix) && best(a, p.path_view(), suffix) == &p) fits = fits && initial_.push(offer(p, suffix));
+      if (is_visible(a, p, suffix) && best(a, p.path_view(), suffix) == &p)
+        fits = fits && initial_.push(offer(p, suffix));
     });
     a.is_answered = true;
     const errc e = fits ? a.told.open(s.state, initial_.view(), s.out) : errc::out_of_memory;
@@ -245,7 +246,8 @@ class announcing {
         suffix = {};
       }
       const published* p = best(a, path, suffix);
-      const errc e = p == nullptr ? a.told.hide(s->state, suffix, s->out) : a.told.show(s->state, offer(*p, suffix), s->out);
+      const errc e =
+          p == nullptr ? a.told.hide(s->state, suffix, s->out) : a.told.show(s->state, offer(*p, suffix), s->out);
       if (e != errc::ok) return c_.fail(e);
       if (s->out.size() - s->out_sent > c_.caps().control_backlog_bytes_max) {
         s->kind = stream_kind::closing;

@@ -38,14 +38,15 @@ struct config {
   version_set versions = always;  ///< What we accept; in-band (01, 02) also what we offer, newest first.
   /// Client, bindings 1 and 3: path and query of the URL. Empty on 06 sends none; 05 needs one that starts with '/'.
   std::string_view path{};
-  intent role = intent::both;                ///< Client, 05 on; `both` is not sent.
-  std::uint64_t hop = 0;                     ///< Our Hop ID, a random number of the caller's below 2^53; 0 withholds it.
-  std::optional<std::uint64_t> cost{};       ///< Price of our egress, 06; absent is 1.
-  probe_level probe = probe_level::none;     ///< What we offer as a publisher, 05 on; on 03 and 04 whether we answer.
-  bool draft_opening = false;                ///< 01 and 02, client: open as the texts say (SESSION_CLIENT). No deployed server answers that.
-  bool require_path = false;                 ///< Server, 05, bindings 1 and 3: a client without Path is refused (R-031).
+  intent role = intent::both;             ///< Client, 05 on; `both` is not sent.
+  std::uint64_t hop = 0;                  ///< Our Hop ID, a random number of the caller's below 2^53; 0 withholds it.
+  std::optional<std::uint64_t> cost{};    ///< Price of our egress, 06; absent is 1.
+  probe_level probe = probe_level::none;  ///< What we offer as a publisher, 05 on; on 03 and 04 whether we answer.
+  bool draft_opening =
+      false;  ///< 01 and 02, client: open as the texts say (SESSION_CLIENT). No deployed server answers that.
+  bool require_path = false;  ///< Server, 05, bindings 1 and 3: a client without Path is refused (R-031).
   prefix_rule prefixes = prefix_rule::segments;  ///< `bytes` is what the texts of 01 to 05 say and nobody does.
-  bool strict_ended = false;                 ///< 01 to 04: `ended` for an unknown path resets the stream (R-053).
+  bool strict_ended = false;                     ///< 01 to 04: `ended` for an unknown path resets the stream (R-053).
   /// Publisher: keep opening group streams for accepted subscriptions after the peer's GOAWAY. The draft forbids any
   /// new stream; a peer that drains slowly may still want them.
   bool groups_after_goaway = false;

@@ -51,11 +51,11 @@ struct core {
   instant now{};
   bool is_started = false;
   bool is_established = false;
-  bool is_closed = false;      ///< By us or for us: only the close action and the last events remain.
+  bool is_closed = false;       ///< By us or for us: only the close action and the last events remain.
   bool transport_gone = false;  ///< The connection ended; what had arrived is still read.
-  bool is_going_away = false;  ///< The peer sent GOAWAY.
-  bool is_mute = false;        ///< An event was lost for want of memory: no other follows but session_closed.
-  bool close_wanted = false;   ///< The close action has not been handed out.
+  bool is_going_away = false;   ///< The peer sent GOAWAY.
+  bool is_mute = false;         ///< An event was lost for want of memory: no other follows but session_closed.
+  bool close_wanted = false;    ///< The close action has not been handed out.
   errc close_why{};
   bool close_by_peer = false;
   std::uint64_t close_code = 0;
@@ -74,7 +74,7 @@ struct core {
   datagram_outbox datagrams;
   vec<char> reason;
   vec<char> path;
-  std::uint64_t buffered = 0;  ///< Bytes of chunks that wait to be read.
+  std::uint64_t buffered = 0;    ///< Bytes of chunks that wait to be read.
   std::size_t unidentified = 0;  ///< Streams of the peer's that have not said what they are.
 
   [[nodiscard]] const limits& caps() const noexcept { return settings.caps; }

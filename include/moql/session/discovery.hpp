@@ -11,8 +11,8 @@ struct interest {
   vec<char> prefix;
   announce_reader routes;
   slot_handle stream{};
-  bool is_holding = false;  ///< The initial set is still coming in; nothing of it has been reported.
-  bool is_gone = false;     ///< Closed; the slot waits for its last event to be heard.
+  bool is_holding = false;    ///< The initial set is still coming in; nothing of it has been reported.
+  bool is_gone = false;       ///< Closed; the slot waits for its last event to be heard.
   bool is_forgotten = false;  ///< By the application: it hears nothing more of it.
   [[nodiscard]] std::string_view prefix_view() const noexcept { return {prefix.data(), prefix.size()}; }
   void recycle() noexcept {
@@ -32,9 +32,8 @@ class discovery {
     slot_handle h;
     interest* i = interests_.take(h);
     if (i == nullptr) return errc::out_of_memory;
-    stream_record* s = i->prefix.append(prefix.data(), prefix.size())
-                           ? c_.open(stream_kind::announce_ours, true, h.index)
-                           : nullptr;
+    stream_record* s =
+        i->prefix.append(prefix.data(), prefix.size()) ? c_.open(stream_kind::announce_ours, true, h.index) : nullptr;
     if (s == nullptr) {
       interests_.give(h);
       return errc::out_of_memory;
@@ -93,9 +92,7 @@ class discovery {
     c_.cancel_timer(timer_kind::initial_set, h);
   }
   /// The publisher promised more initial announcements than it sends: what is there is reported.
-  void initial_set_due(std::uint32_t index) noexcept {
-    release_held(interests_.handle_of(index), interests_[index]);
-  }
+  void initial_set_due(std::uint32_t index) noexcept { release_held(interests_.handle_of(index), interests_[index]); }
   void end_all(errc why, std::uint64_t code) noexcept {
     interests_.for_each([&](slot_handle, interest& i) {
       if (stream_record* s = i.is_gone ? nullptr : c_.streams.find(i.stream)) ended(*s, why, code);

@@ -28,9 +28,9 @@ struct peer_setup {
 };
 /// An estimate of the connection from the peer (PROBE, or SESSION_UPDATE on 01 and 02), or the bitrate it aims at.
 struct bandwidth {
-  bool is_target{};            ///< A subscriber's wish, not a measurement.
-  std::uint64_t bitrate{};     ///< Bits per second; 0 is unknown.
-  std::uint64_t rtt_ms{};      ///< 0 is unknown.
+  bool is_target{};         ///< A subscriber's wish, not a measurement.
+  std::uint64_t bitrate{};  ///< Bits per second; 0 is unknown.
+  std::uint64_t rtt_ms{};   ///< 0 is unknown.
 };
 /// The peer answers our Probe stream no longer, or never did.
 struct probe_closed {
@@ -45,7 +45,7 @@ struct goaway_received {
 struct goaway_finished {};
 /// The last event of a session.
 struct session_closed {
-  errc why{};            ///< ok: closed on purpose, by either side.
+  errc why{};  ///< ok: closed on purpose, by either side.
   bool by_peer{};
   std::uint64_t code{};  ///< Session space.
   std::string_view reason{};
@@ -57,9 +57,9 @@ struct session_closed {
 struct announced {
   interest_id interest{};
   std::string_view prefix{}, suffix{};
-  std::string_view path{};                    ///< Prefix and suffix joined.
-  std::span<const std::uint64_t> hops{};      ///< Origin first, the peer last; 0 is unknown.
-  std::uint64_t warm{}, cold{};               ///< As announced; add the link's cost.
+  std::string_view path{};                ///< Prefix and suffix joined.
+  std::span<const std::uint64_t> hops{};  ///< Origin first, the peer last; 0 is unknown.
+  std::uint64_t warm{}, cold{};           ///< As announced; add the link's cost.
 };
 /// Other hops or costs for an announced path; what is in flight is not disturbed.
 struct announce_updated : announced {};
@@ -85,8 +85,8 @@ struct interest_closed {
 /// The publisher accepted.
 struct subscription_started {
   subscription_id subscription{};
-  std::optional<std::uint64_t> group{};  ///< The first group that will be delivered, if it is known by now.
-  std::uint64_t frame{};                 ///< Its first frame: the one that was asked for, or 0 (06).
+  std::optional<std::uint64_t> group{};              ///< The first group that will be delivered, if it is known by now.
+  std::uint64_t frame{};                             ///< Its first frame: the one that was asked for, or 0 (06).
   std::optional<std::uint8_t> publisher_priority{};  ///< 01, 03, 04.
 };
 /// The track's fixed properties (05, 06); comes before any frame.
@@ -196,11 +196,12 @@ struct request_closed {
   std::uint64_t code{};
 };
 
-using event = std::variant<connected, peer_setup, bandwidth, probe_closed, goaway_received, goaway_finished, session_closed, announced,
-                           announce_updated, announce_ended, announced_all, interest_closed, subscription_started,
-                           track_known, group_started, frame_part, group_finished, datagram_received, groups_lost,
-                           subscription_end_known, subscription_closed, fetch_part, fetch_closed, track_answered,
-                           subscribe_requested, subscribe_updated, track_requested, fetch_requested, request_closed>;
+using event =
+    std::variant<connected, peer_setup, bandwidth, probe_closed, goaway_received, goaway_finished, session_closed,
+                 announced, announce_updated, announce_ended, announced_all, interest_closed, subscription_started,
+                 track_known, group_started, frame_part, group_finished, datagram_received, groups_lost,
+                 subscription_end_known, subscription_closed, fetch_part, fetch_closed, track_answered,
+                 subscribe_requested, subscribe_updated, track_requested, fetch_requested, request_closed>;
 
 /// For std::visit: one function out of several lambdas.
 template <class... F>

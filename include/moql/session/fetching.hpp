@@ -130,8 +130,8 @@ class fetching {
     if (s == nullptr) return errc::out_of_memory;
     f.stream = s->self;
     s->groups.frames() = frame_reader(c_.ver, c_.caps().frame_bytes_max, f.options.frame_start);
-    const msg::fetch m{f.names.broadcast(), f.names.track(), f.options.priority,
-                       f.group,             f.options.frame_start, f.options.frame_end};
+    const msg::fetch m{f.names.broadcast(),   f.names.track(),    f.options.priority, f.group,
+                       f.options.frame_start, f.options.frame_end};
     if (!core::put_type(*s, static_cast<std::uint64_t>(bidi_type::fetch))) return errc::out_of_memory;
     const errc e = fetch_asker::send(s->state, c_.ver, m, s->out);
     c_.set_timer(timer_kind::reply, s->self, c_.caps().request_timeout);

@@ -123,7 +123,7 @@ class group_service : public request_book {
     }
   }
   void writable(stream_record& s) noexcept {
-    const std::uint32_t item = s.owner == no_slot                       ? no_slot
+    const std::uint32_t item = s.owner == no_slot                 ? no_slot
                                : s.kind == stream_kind::group_out ? s.owner
                                                                   : requests_[s.owner].first_out;
     if (item != no_slot) ready(item);
@@ -210,7 +210,8 @@ class group_service : public request_book {
     return true;
   }
   /// Something of the cache changed: the group may be too old by now, or there is more of it.
-  void refresh(request& r, stream_record& s, track_cache& cache, std::uint32_t i, std::optional<interval>& lost) noexcept {
+  void refresh(request& r, stream_record& s, track_cache& cache, std::uint32_t i,
+               std::optional<interval>& lost) noexcept {
     outgoing& o = outs_[i];
     const cached_group* g = cache.group(o.cursor.group());
     if (g != nullptr && cache.is_expired(*g, c_.ver, r.want.max_age_ms)) {

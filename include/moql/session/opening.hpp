@@ -107,8 +107,8 @@ class opening {
     if (!core::put_type(*s, static_cast<std::uint64_t>(bidi_type::session_compat))) return errc::out_of_memory;
     msg::client_setup m{.versions = versions};
     const std::string_view path = c_.settings.path;
-    const msg::setup_parameter where{msg::setup_path, 0,
-                                     {reinterpret_cast<const std::uint8_t*>(path.data()), path.size()}};
+    const msg::setup_parameter where{
+        msg::setup_path, 0, {reinterpret_cast<const std::uint8_t*>(path.data()), path.size()}};
     if (!path.empty() && !carries_uri(c_.settings.over)) m.parameters = {std::span(&where, 1)};
     return compat_client_side::send(s->state, c_.ver, m, s->out);
   }
@@ -136,15 +136,18 @@ class opening {
     const step got = Side::receive(s.state, c_.ver, c_.caps(), in, m, why);
     if (got != step::ready) return got;
     why = errc::ok;
-    std::visit(overload{
-                   [&](const msg::session_update& u) { c_.tell(bandwidth{false, u.bitrate, 0}); },
-                   [&](const msg::client_setup& offer) { why = take_client_setup<Side>(s, offer); },
-                   [&](const msg::session_client& offer) { why = choose<Side>(s, offer.versions, msg::session_server{}); },
-                   [&](const msg::server_setup& reply) { why = chosen(reply.selected); },
-                   [&](const msg::session_server& reply) { why = chosen(reply.selected); },
-                   [](std::monostate) {},
-               },
-               m);
+    std::visit(
+        overload{
+            [&](const msg::session_update& u) {
+              c_.tell(bandwidth{false, u.bitrate, 0});
+            },
+            [&](const msg::client_setup& offer) { why = take_client_setup<Side>(s, offer); },
+            [&](const msg::session_client& offer) { why = choose<Side>(s, offer.versions, msg::session_server{}); },
+            [&](const msg::server_setup& reply) { why = chosen(reply.selected); },
+            [&](const msg::session_server& reply) { why = chosen(reply.selected); },
+            [](std::monostate) {},
+        },
+        m);
     return why == errc::ok ? step::ready : step::fault;
   }
   template <class Side>

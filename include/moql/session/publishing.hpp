@@ -18,10 +18,10 @@ class publishing : public group_service {
     stream_record* s = c_.streams.find(r->stream);
     if (s == nullptr) return errc::stale_handle;
     const track_options& o = cache.options();
-    if (r->kind == request_kind::track)
-      return answer_track(*r, *s, {o.priority, o.ordered, o.max_age_ms, o.timescale});
+    if (r->kind == request_kind::track) return answer_track(*r, *s, {o.priority, o.ordered, o.max_age_ms, o.timescale});
     if (r->kind == request_kind::fetch) return serve_fetch(slot_of(id), *r, *s, cache);
-    const group_order order = has_ordered(c_.ver) && r->want.ordered ? group_order::oldest_first : group_order::newest_first;
+    const group_order order =
+        has_ordered(c_.ver) && r->want.ordered ? group_order::oldest_first : group_order::newest_first;
     if (const errc e = add_flows(*r, r->want.priority, o.priority, order); e != errc::ok) return e;
     r->is_serving = true;
     r->was_empty = cache.is_empty() && wants_latest(c_.ver, r->want);
@@ -59,7 +59,7 @@ class publishing : public group_service {
     request* r = requests_.take(h);
     if (r == nullptr) return errc::out_of_memory;
     ++count;
-    r->kind = is_subscribe ? request_kind::subscribe
+    r->kind = is_subscribe                        ? request_kind::subscribe
               : kind == stream_kind::fetch_theirs ? request_kind::fetch
                                                   : request_kind::track;
     r->stream = s.self;
@@ -94,8 +94,7 @@ class publishing : public group_service {
         if (got != step::ready) return got;
         const auto& ask = std::get<msg::track>(m);
         why = r.names.set(ask.broadcast, ask.track_name) ? errc::ok : errc::out_of_memory;
-        if (why == errc::ok)
-          tell(h, track_requested{id_of<request_id>(h), r.names.broadcast(), r.names.track()});
+        if (why == errc::ok) tell(h, track_requested{id_of<request_id>(h), r.names.broadcast(), r.names.track()});
         return why == errc::ok ? step::ready : step::fault;
       }
     }
@@ -135,7 +134,8 @@ class publishing : public group_service {
     r.want = m.want;
     tell(h, subscribe_updated{id_of<request_id>(h), m.want});
     if (!r.is_serving || r.cache() == nullptr) return errc::ok;
-    const group_order order = has_ordered(c_.ver) && m.want.ordered ? group_order::oldest_first : group_order::newest_first;
+    const group_order order =
+        has_ordered(c_.ver) && m.want.ordered ? group_order::oldest_first : group_order::newest_first;
     for (schedule* s : {&writing_, &opening_})
       s->set_flow(s == &writing_ ? r.writing : r.opening, m.want.priority, r.cache()->options().priority, order);
     for (std::uint32_t i = r.first_out; i != no_slot;) {
@@ -191,7 +191,8 @@ class publishing : public group_service {
       tell_closed(h, errc::refused_by_peer, 0);
       return errc::ok;
     }
-    if (const errc e = add_flows(r, r.want.priority, cache.options().priority, group_order::newest_first); e != errc::ok)
+    if (const errc e = add_flows(r, r.want.priority, cache.options().priority, group_order::newest_first);
+        e != errc::ok)
       return e;
     slot_handle oh;
     outgoing* o = outs_.take(oh);

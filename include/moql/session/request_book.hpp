@@ -1,5 +1,6 @@
 #pragma once
-/// The book of the peer's requests: what each is owed, what has been said to it, and how it ends. Draft 06 section 5.1.2.
+/// The book of the peer's requests: what each is owed, what has been said to it, and how it ends. Draft 06
+/// section 5.1.2.
 
 #include "requests.hpp"
 
@@ -92,12 +93,14 @@ class request_book {
 
   // ---- what is said
 
-  void drop(request& r, stream_record& s, std::uint64_t first, std::uint64_t last, std::optional<interval>& lost) noexcept {
+  void drop(request& r, stream_record& s, std::uint64_t first, std::uint64_t last,
+            std::optional<interval>& lost) noexcept {
     if (!r.handled.add(first, last)) return c_.fail(errc::out_of_memory);
     add_lost(s, first, last, lost);
   }
   /// Whatever of first..last has been neither sent nor dropped, and is wanted.
-  void drop_rest(request& r, stream_record& s, std::uint64_t first, std::uint64_t last, std::optional<interval>& lost) noexcept {
+  void drop_rest(request& r, stream_record& s, std::uint64_t first, std::uint64_t last,
+                 std::optional<interval>& lost) noexcept {
     if (first < floor_of(r)) first = floor_of(r);
     if (is_past_end(r, last)) last = *r.want.group_end;
     if (first > last) return;

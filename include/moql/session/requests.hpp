@@ -20,17 +20,17 @@ struct request {
   slot_handle stream{};
   bool is_serving = false;
   bool is_gone = false;
-  bool was_told = false;  ///< The application has heard of it.
+  bool was_told = false;   ///< The application has heard of it.
   bool was_empty = false;  ///< The cache, when serving began: the first group that came since is the first one sent.
-  bool is_dirty = false;  ///< In the list of requests whose cache changed.
+  bool is_dirty = false;   ///< In the list of requests whose cache changed.
 
   struct listener : cache_listener {
     class request_book* home = nullptr;
     slot_handle self{};
   } heard;
-  std::uint64_t next_arrival = 0;         ///< Groups of the cache before it have been looked at.
-  std::optional<std::uint64_t> start{};   ///< Resolved.
-  ranges handled;                         ///< Groups that were sent or dropped.
+  std::uint64_t next_arrival = 0;        ///< Groups of the cache before it have been looked at.
+  std::optional<std::uint64_t> start{};  ///< Resolved.
+  ranges handled;                        ///< Groups that were sent or dropped.
   bool has_said_ok = false;
   bool has_said_start = false;
   bool has_said_end = false;

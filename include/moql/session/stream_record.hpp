@@ -51,15 +51,15 @@ struct stream_record {
   stream_kind kind{stream_kind::unknown};
   bool is_ours{};
   bool is_bidi{};
-  bool is_named{};    ///< The transport has given it an id.
-  bool is_queued{};   ///< In the list of control streams that may write.
-  bool is_readable{};  ///< In the list of streams to read.
+  bool is_named{};         ///< The transport has given it an id.
+  bool is_queued{};        ///< In the list of control streams that may write.
+  bool is_readable{};      ///< In the list of streams to read.
   bool is_unidentified{};  ///< Its type, or its group header, is missing: counted and timed.
-  bool is_held{};     ///< Its bytes wait for something else: TRACK_INFO, the peer's SETUP, the version.
-  bool is_blocked{};  ///< The transport took less than was offered.
+  bool is_held{};          ///< Its bytes wait for something else: TRACK_INFO, the peer's SETUP, the version.
+  bool is_blocked{};       ///< The transport took less than was offered.
   bool fin_wanted{};
   bool fin_written{};
-  bool in_fin{};      ///< The peer ended its direction; after the bytes in `in`.
+  bool in_fin{};  ///< The peer ended its direction; after the bytes in `in`.
   bool in_reset{};
   bool in_end_seen{};  ///< That end has been handled.
   bool out_dead{};     ///< Nothing may be written any more.
@@ -67,9 +67,9 @@ struct stream_record {
   bool drop_later{};   ///< Its input is to be dropped once it is not busy.
   std::uint64_t in_code{};
   std::optional<std::uint64_t> type{};  ///< What the peer opened it as, while that cannot be acted on yet.
-  std::uint32_t owner{no_slot};  ///< The slot of whatever this stream serves.
-  std::uint64_t sequence{};      ///< Group streams.
-  std::uint32_t before{no_slot};  ///< Siblings of one owner.
+  std::uint32_t owner{no_slot};         ///< The slot of whatever this stream serves.
+  std::uint64_t sequence{};             ///< Group streams.
+  std::uint32_t before{no_slot};        ///< Siblings of one owner.
   std::uint32_t after{no_slot};
 
   machine_state state;
@@ -84,7 +84,8 @@ struct stream_record {
     ends = {};
     kind = stream_kind::unknown;
     is_ours = is_bidi = is_named = is_queued = is_readable = is_held = is_blocked = false;
-    fin_wanted = fin_written = in_fin = in_reset = in_end_seen = out_dead = is_busy = drop_later = is_unidentified = false;
+    fin_wanted = fin_written = in_fin = in_reset = in_end_seen = out_dead = is_busy = drop_later = is_unidentified =
+        false;
     type.reset();
     in_code = 0;
     owner = before = after = no_slot;

@@ -30,12 +30,12 @@ struct subscribed {
   ranges seen;                          ///< Groups that began to arrive.
   ranges accounted;
   std::optional<std::uint64_t> lowest{};  ///< The lowest start ever asked for: an OK may answer an older wish.
-  std::optional<std::uint64_t> start{};  ///< The first group to account for.
-  std::optional<std::uint64_t> end{};    ///< One past the last (SUBSCRIBE_END).
+  std::optional<std::uint64_t> start{};   ///< The first group to account for.
+  std::optional<std::uint64_t> end{};     ///< One past the last (SUBSCRIBE_END).
   bool has_info = false;
-  bool is_accepted = false;  ///< The publisher answered.
-  bool is_ended = false;     ///< Its direction of the Subscribe stream is over.
-  bool is_gone = false;      ///< Closed; the slot waits for its last event to be heard.
+  bool is_accepted = false;   ///< The publisher answered.
+  bool is_ended = false;      ///< Its direction of the Subscribe stream is over.
+  bool is_gone = false;       ///< Closed; the slot waits for its last event to be heard.
   bool is_forgotten = false;  ///< By the application.
   void recycle() noexcept {
     names.clear();

@@ -1,5 +1,6 @@
 #pragma once
-/// TRACK_INFO (05, 06): asked for once per track, remembered, and handed to whoever waits for it. Draft 06 section 5.1.4.
+/// TRACK_INFO (05, 06): asked for once per track, remembered, and handed to whoever waits for it. Draft 06
+/// section 5.1.4.
 
 #include "../message/stream_type.hpp"
 #include "core.hpp"
@@ -16,7 +17,9 @@ struct track_names {
   }
   [[nodiscard]] std::string_view broadcast() const noexcept { return {text_.data(), split_}; }
   [[nodiscard]] std::string_view track() const noexcept { return {text_.data() + split_, text_.size() - split_}; }
-  [[nodiscard]] bool is(std::string_view b, std::string_view t) const noexcept { return broadcast() == b && track() == t; }
+  [[nodiscard]] bool is(std::string_view b, std::string_view t) const noexcept {
+    return broadcast() == b && track() == t;
+  }
   void clear() noexcept {
     text_.clear();
     split_ = 0;

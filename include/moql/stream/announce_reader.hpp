@@ -11,13 +11,13 @@ namespace moql {
 /// One live announcement.
 struct announced_route {
   explicit announced_route(memory m = {}) noexcept : suffix(m), hops(m) {}
-  vec<char> suffix;             ///< Behind the requested prefix, as it travelled.
-  vec<std::uint64_t> hops;      ///< The whole path, origin first, the responding publisher last; 0 is unknown.
-  std::uint64_t warm = 0;       ///< As announced: the cost of the link is not in it.
+  vec<char> suffix;         ///< Behind the requested prefix, as it travelled.
+  vec<std::uint64_t> hops;  ///< The whole path, origin first, the responding publisher last; 0 is unknown.
+  std::uint64_t warm = 0;   ///< As announced: the cost of the link is not in it.
   std::uint64_t cold = 0;
-  std::uint64_t id = 0;         ///< 06: Announce ID.
+  std::uint64_t id = 0;                   ///< 06: Announce ID.
   std::uint32_t next = slot_index::none;  ///< Another suffix of the same hash.
-  bool hidden = false;          ///< Counted, but looped back through us: never shown.
+  bool hidden = false;                    ///< Counted, but looped back through us: never shown.
   [[nodiscard]] std::string_view suffix_view() const noexcept { return {suffix.data(), suffix.size()}; }
   void recycle() noexcept {
     suffix.clear();
@@ -176,8 +176,8 @@ class announce_reader {
     return errc::ok;
   }
   template <class Emit>
-  errc replace(std::uint32_t i, const wire::hop_list& hops, std::uint64_t count, std::uint64_t warm,
-               std::uint64_t cold, Emit& emit) noexcept {
+  errc replace(std::uint32_t i, const wire::hop_list& hops, std::uint64_t count, std::uint64_t warm, std::uint64_t cold,
+               Emit& emit) noexcept {
     announced_route& r = entries_[i];
     r.hops.clear();
     if (!set_path(r, hops, count)) return errc::out_of_memory;

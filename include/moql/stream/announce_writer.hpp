@@ -24,7 +24,8 @@ class announce_writer {
     version_ = v;
     own_hop_ = own_hop;
   }
-  /// The opening reply and the initial set, which must not name a suffix twice. Nothing matching is an answer too.
+  /// The opening reply and the initial set, which must not name a suffix twice. Nothing matching is an answer too
+  ///
   [[nodiscard]] errc open(machine_state& s, std::span<const offered_route> initial, vec<std::uint8_t>& out) noexcept {
     if (has_announce_init(version_)) {
       list_.clear();
@@ -71,9 +72,8 @@ class announce_writer {
     told* t = find(suffix);
     if (t == nullptr) return errc::ok;
     const std::uint64_t id = t->id;
-    const errc e = has_announce_ids(version_)
-                       ? announce_teller::send(s, version_, msg::announce_end{id}, out)
-                       : send(s, msg::announce::ended, {suffix, {}, 0, 0}, out);
+    const errc e = has_announce_ids(version_) ? announce_teller::send(s, version_, msg::announce_end{id}, out)
+                                              : send(s, msg::announce::ended, {suffix, {}, 0, 0}, out);
     forget(*t);
     return e;
   }

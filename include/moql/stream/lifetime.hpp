@@ -37,9 +37,7 @@ class lifetime {
         end_sending(e);
         end_receiving(e);
         break;
-      case input::local_stop:
-        end_receiving(e);
-        break;
+      case input::local_stop: end_receiving(e); break;
       case input::remote_fin:
         if (receiving_ == half::open) receiving_ = half::finished;
         break;

@@ -182,7 +182,8 @@ class machine {
   using rules = exchange<Out, In>;
   using incoming = typename rules::incoming;
 
-  explicit machine(version v, const limits& caps = {}, memory m = {}) noexcept : state_(m), version_(v), limits_(caps) {}
+  explicit machine(version v, const limits& caps = {}, memory m = {}) noexcept
+      : state_(m), version_(v), limits_(caps) {}
   template <class M>
   [[nodiscard]] errc send(const M& m, vec<std::uint8_t>& out) noexcept {
     return rules::send(state_, version_, m, out);

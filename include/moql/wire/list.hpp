@@ -53,8 +53,9 @@ class list {
   constexpr list(std::span<const Value> v) noexcept : values_(v.data()), count_(v.size()) {}
   /// An array, a span of fixed size, or any other contiguous range; it must outlive the list.
   template <class R>
-    requires(!std::same_as<R, list> && std::convertible_to<const R&, std::span<const Value>>)
-  constexpr list(const R& r) noexcept : list(std::span<const Value>(r)) {}
+  requires(!std::same_as<R, list> &&
+           std::convertible_to<const R&, std::span<const Value>>) constexpr list(const R& r) noexcept
+      : list(std::span<const Value>(r)) {}
   [[nodiscard]] constexpr std::size_t size() const noexcept { return count_; }
   [[nodiscard]] constexpr bool empty() const noexcept { return count_ == 0; }
   [[nodiscard]] constexpr iterator begin() const noexcept { return {*this, 0}; }
