@@ -419,7 +419,7 @@ TEST_CASE("segments of a path are what lies between slashes; no more than 32 are
   CHECK_FALSE(is_valid_path("\xff"));
 }
 
-TEST_CASE("number, name and token of a version lead back to it [seed 7.4.1 a]") {
+TEST_CASE("number, name and token of a version lead back to it [seed 7.4.1 a] [seed 3.1.2 c]") {
   for (const version_facts& f : all_versions) {
     CHECK(facts(f.id).number == f.number);
     CHECK(version_numbered(f.number) == f.id);

@@ -692,7 +692,9 @@ TEST_CASE("R-029 an absent parameter has its default, and 0 is not the same as a
   }
 }
 
-TEST_CASE("R-031 a client of 05 sends one Path that begins with a slash, and only where the binding has no URI") {
+TEST_CASE(
+    "R-031 a client of 05 sends one Path that begins with a slash, and only where the binding has no URI "
+    "[seed 7.4.2 d]") {
   const auto sent = [](std::string_view path, binding b) {
     config c = over(b);
     c.path = path;
@@ -715,7 +717,9 @@ TEST_CASE("R-031 a client of 05 sends one Path that begins with a slash, and onl
   CHECK(!judge(lite05, server, {}, "010100").closed);
 }
 
-TEST_CASE("R-032 a client of 06 sends path and query of its URL where the binding has no URI, and may send none") {
+TEST_CASE(
+    "R-032 a client of 06 sends path and query of its URL where the binding has no URI, and may send none "
+    "[seed 7.4.2 d]") {
   const auto sent = [](std::string_view path, binding b) {
     config c = over(b);
     c.path = path;
@@ -736,7 +740,7 @@ TEST_CASE("R-032 a client of 06 sends path and query of its URL where the bindin
   CHECK(sent("/a?t=1", binding::qmux_websocket) == "010100");
 }
 
-TEST_CASE("R-033 on 05 a Path that is empty or no URI path closes the session") {
+TEST_CASE("R-033 on 05 a Path that is empty or no URI path closes the session [seed 7.4.2 d]") {
   CHECK(judge(lite05, server, {}, setup(1, "0200")).closed == violation);
   CHECK(judge(lite05, server, {}, setup(1, "020161")).closed == violation);      // a
   CHECK(judge(lite05, server, {}, setup(1, "02032f2061")).closed == violation);  // / a
@@ -745,7 +749,7 @@ TEST_CASE("R-033 on 05 a Path that is empty or no URI path closes the session") 
   CHECK(judge(lite05, server, {}, setup(1, "02022f61")).setup == "setup path=/a role=0 probe=0 cost=1 hop=0");
 }
 
-TEST_CASE("R-034 on 06 a Path that is not UTF-8 or no path with a query closes the session") {
+TEST_CASE("R-034 on 06 a Path that is not UTF-8 or no path with a query closes the session [seed 7.4.2 d]") {
   CHECK(judge(lite06, server, {}, setup(1, "020161")).closed == violation);
   CHECK(judge(lite06, server, {}, setup(1, "02022fff")).closed == violation);
   CHECK(judge(lite06, server, {}, setup(1, "02032f0061")).closed == violation);
@@ -772,7 +776,7 @@ TEST_CASE("R-035 the application hears the Path and closes a session whose Path 
   }
 }
 
-TEST_CASE("R-036 a Path on a binding that carries its own URI closes the session, also an empty one") {
+TEST_CASE("R-036 a Path on a binding that carries its own URI closes the session, also an empty one [seed 7.4.2 d]") {
   for (const version v : {lite05, lite06})
     for (const binding b : {binding::webtransport, binding::qmux_websocket}) {
       CHECK(judge(v, server, over(b), setup(1, "02012f")).closed == violation);
@@ -784,8 +788,8 @@ TEST_CASE("R-036 a Path on a binding that carries its own URI closes the session
 }
 
 TEST_CASE(
-    "R-037 a Path from the server closes the session, whatever its value and whatever the binding [seed "
-    "2.4.3 c]") {
+    "R-037 a Path from the server closes the session, whatever its value and whatever the binding "
+    "[seed 2.4.3 c] [seed 7.4.2 d]") {
   for (const version v : {lite05, lite06})
     for (const binding b : {binding::quic, binding::webtransport, binding::qmux_tls, binding::qmux_websocket}) {
       CHECK(judge(v, client, over(b), "01040102012f").closed == violation);

@@ -86,3 +86,10 @@ TEST_CASE(
     CHECK(p.client.count<group_started>() == 4);
   }
 }
+
+TEST_CASE("a client of 05 with a Path that does not begin with a slash is told so before anything is sent R-031") {
+  session s({.side = endpoint::client, .path = "?b=c"});
+  CHECK(s.start("moq-lite-05", instant{}) == errc::bad_argument);
+  CHECK_FALSE(s.next_action().has_value());
+  CHECK(s.start("moq-lite-06", instant{}) == errc::ok);
+}

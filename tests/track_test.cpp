@@ -163,7 +163,7 @@ TEST_CASE("a subscription asks for TRACK_INFO beside SUBSCRIBE, before it") {
   }
 }
 
-TEST_CASE("frames wait until TRACK_INFO is known, the subscription and its groups do not R-121") {
+TEST_CASE("frames wait until TRACK_INFO is known, the subscription and its groups do not R-121 [seed 2.4]") {
   for (const version v : with_track) {
     CAPTURE(facts(v).name);
     asker s(v);
@@ -220,7 +220,7 @@ TEST_CASE("before 05 there is no TRACK and nothing waits R-121") {
   }
 }
 
-TEST_CASE("a timescale of 0 resets the Track stream and fails who waits, the session goes on R-120") {
+TEST_CASE("a timescale of 0 resets the Track stream and fails who waits, the session goes on R-120 [seed 2.4 c]") {
   for (const version v : with_track) {
     CAPTURE(facts(v).name);
     asker s(v);
@@ -262,7 +262,7 @@ TEST_CASE("TRACK_INFO is asked for once per track and used again R-122") {
   }
 }
 
-TEST_CASE("TRACK_INFO is forgotten when the announcement ends R-124 R-123") {
+TEST_CASE("TRACK_INFO is forgotten when the announcement ends R-124 R-123 [seed 2.4 d]") {
   for (const version v : with_track) {
     CAPTURE(facts(v).name);
     announcing_peer s(v);

@@ -4,7 +4,10 @@ import pathlib
 import re
 import sys
 
-ORDER = ["base", "wire", "message", "delivery", "stream", "session", "relay", "adapter"]
+ORDER = ["base", "wire", "message", "delivery", "stream", "session", "relay", "binding", "adapter"]
+# Only for who connects a session to a stack: `binding` knows nothing of sessions, and they know nothing of it.
+BINDING_KNOWS = ("base", "wire", "binding")
+KNOWS_BINDING = ("binding", "adapter")
 BOUNDARY = "adapter/transport.hpp"  # what a QUIC stack must provide; knows base only, so a session may know it
 TOOLS = {"wire/inspect.hpp", "message/all.hpp"}  # for tests, fuzzers and bindings; no library header includes them
 CHEAP = set("array bit climits compare concepts cstddef cstdint cstdlib cstring initializer_list limits new optional span "
@@ -13,11 +16,15 @@ LINES_MAX = 450
 COLUMNS_MAX = 120
 
 
+def folder(header):
+    return header.split("/")[0] if "/" in header else None
+
+
 def layer(header):  # "wire/varint.hpp" -> its place in ORDER; headers of include/moql itself are above all
-    folder = header.split("/")[0] if "/" in header else None
     if header == BOUNDARY:
         return ORDER.index("base")
-    return len(ORDER) if folder is None else ORDER.index(folder) if folder in ORDER else -1
+    own = folder(header)
+    return len(ORDER) if own is None else ORDER.index(own) if own in ORDER else -1
 
 
 def check_header(root, path):
@@ -45,6 +52,10 @@ def check_header(root, path):
             continue
         if layer(included) > layer(name):
             yield f"includes {included}, which is above it"
+        if folder(name) == "binding" and folder(included) not in BINDING_KNOWS:
+            yield f"includes {included}, but a binding knows base and wire only"
+        if folder(included) == "binding" and folder(name) not in KNOWS_BINDING:
+            yield f"includes {included}, which is for adapters"
         if included in TOOLS and name not in TOOLS:
             yield f"includes {included}, which is a tool"
     code = re.sub(r"//[^\n]*", "", text)

@@ -21,6 +21,12 @@ class opening {
       c_.fail(errc::no_common_version);
       return errc::no_common_version;
     }
+    // on 05 a Path begins with '/'.
+    const std::string_view path = c_.settings.path;
+    if (*v == lite05 && c_.is_client() && !carries_uri(c_.settings.over) && !path.empty() && path.front() != '/') {
+      c_.is_started = false;
+      return errc::bad_argument;
+    }
     c_.ver = *v;
     c_.is_established = true;
     c_.tell(connected{*v});
