@@ -242,7 +242,7 @@ class session {
   [[nodiscard]] const peer_setup& peer() const noexcept { return e_.open.peer(); }
   /// Whether the peer wants measurements: then `on_stats` is worth calling.
   [[nodiscard]] bool is_probed() const noexcept { return e_.signal.is_watched(); }
-  /// Streams that are open or waiting to be opened.
+  /// Streams that are open or waiting to be opened; meaningful until the session ends.
   [[nodiscard]] std::size_t streams_held() const noexcept { return c().streams.size(); }
   [[nodiscard]] std::uint64_t bytes_buffered() const noexcept { return c().buffered; }
 
