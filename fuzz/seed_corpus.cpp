@@ -1,6 +1,6 @@
 // seed_corpus VECTORS OUT: writes to OUT/decode one corpus file for fuzz/decode.cpp per message in the vectors' .jsonl
-// files (the message, the version, the bytes), and to OUT/session_bytes two for fuzz/session_bytes.cpp per recorded
-// session: what the peer sent, once for each side, with calls of the application where that side opened streams.
+// files (the message, the version, the bytes), and to OUT/session_bytes four for fuzz/session_bytes.cpp per recorded
+// session: what the peer sent, for each side, with calls of the application where that side opened streams.
 // No JSON library: the lines are flat enough to pick a few strings from.
 
 #include <cstdio>
@@ -191,6 +191,27 @@ class recording {
   std::map<long, happening> all{};
 };
 
+/// A request whose stream ends in some way before anyone has read it: what no recording has.
+std::string ended_early(version v, int type, int end) {
+  const text room = text::of(reinterpret_cast<const std::uint8_t*>("room"), 4);
+  const text video = text::of(reinterpret_cast<const std::uint8_t*>("video"), 5);
+  std::uint8_t body[64];
+  encoded e;
+  if (type == 1) e = encode(msg::announce_request{.prefix = room}, v, body);
+  if (type == 2) e = encode(msg::subscribe{7, room, video, {}}, v, body);
+  if (type == 3) e = encode(msg::fetch{room, video, 0, 0, 0, {}}, v, body);
+  if (type == 6) e = encode(msg::track{room, video}, v, body);
+  if (e.why != errc::ok) return {};
+  std::string out{static_cast<char>(static_cast<int>(v) - 1), char(1 | 1 << 3), static_cast<char>(128), 7};
+  out += {static_cast<char>(end << 3 & 8), static_cast<char>(e.size + 1), static_cast<char>(type)};
+  out.append(reinterpret_cast<const char*>(body), e.size);
+  // The session has opened its Setup stream, and in 01 and 02 the peer's first must be another.
+  const int at = has_setup(v) ? 1 : 0;
+  if (end < 2) out += {static_cast<char>(5 | at << 3), 1};
+  if (end > 1) out += {static_cast<char>(4 | at << 3), 1};
+  return out += {char(7), 1};
+}
+
 bool write(const std::filesystem::path& to, const std::string& bytes) {
   std::ofstream out(to, std::ios::binary);
   out << bytes;
@@ -226,14 +247,28 @@ int main(int argc, char** argv) {
       ++written;
     }
   }
+  for (const version_facts& v : all_versions)
+    for (const int type : {1, 2, 3, 6})
+      for (int end = 0; end < 4; ++end) {
+        const std::string bytes = ended_early(v.id, type, end);
+        if (bytes.empty()) continue;
+        const std::string name =
+            "early-" + std::string(v.name) + "-" + std::to_string(type) + "-" + std::to_string(end);
+        if (!write(sessions / name, bytes)) return 1;
+        ++written;
+      }
   if (fs::is_directory(fs::path(argv[1]) / "sessions"))
     for (const auto& entry : fs::directory_iterator(fs::path(argv[1]) / "sessions")) {
       std::ifstream in(entry.path());
       const recording r(in);
       for (const bool client : {true, false}) {
-        const std::string bytes = r.seen_by(client);
+        std::string bytes = r.seen_by(client);
         if (bytes.empty()) continue;
-        if (!write(sessions / (entry.path().stem().string() + (client ? "-client" : "-server")), bytes)) return 1;
+        const std::string name = entry.path().stem().string() + (client ? "-client" : "-server");
+        if (!write(sessions / name, bytes)) return 1;
+        bytes[2] = static_cast<char>(128);  // and the same with everything at once
+        if (!write(sessions / (name + "-batch"), bytes)) return 1;
+        ++written;
         ++written;
       }
     }
