@@ -19,7 +19,7 @@ class group_service : public request_book {
       r->is_dirty = false;
       if (r->is_gone) continue;
       if (r->cache() == nullptr) {
-        close(h, *r, stream_code::internal_error);
+        close(*r, stream_code::internal_error);
         tell_closed(h, errc::stale_handle, 0);
         continue;
       }
@@ -115,7 +115,7 @@ class group_service : public request_book {
     const bool is_fetch = r.kind == request_kind::fetch;
     release_out(item);
     if (is_fetch) {
-      close(h, r, {});
+      close(r, {});
       tell_closed(h, errc::ok, 0);
     } else {
       c_.settle(s);
@@ -140,7 +140,7 @@ class group_service : public request_book {
       return;
     }
     const slot_handle h = requests_.handle_of(s.owner);
-    close(h, requests_[s.owner], stream_code::cancelled);
+    close(requests_[s.owner], stream_code::cancelled);
     tell_closed(h, errc::reset_by_peer, code);
   }
 
@@ -235,7 +235,7 @@ class group_service : public request_book {
     if (why == group_writer::state::aborted) code = o.cursor.code();
     if (why == group_writer::state::short_) code = stream_code::not_found;
     if (r.kind == request_kind::fetch) {
-      close(h, r, code);
+      close(r, code);
       return tell_closed(h, errc::refused_by_peer, static_cast<std::uint64_t>(code));
     }
     abandon(i, code);

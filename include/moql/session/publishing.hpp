@@ -44,7 +44,7 @@ class publishing : public group_service {
     request* r = live(id);
     if (r == nullptr) return errc::stale_handle;
     if (is_reserved(static_cast<std::uint64_t>(code))) return errc::bad_argument;
-    close(slot_of(id), *r, code);
+    close(*r, code);
     c_.tell({{}, about::request, slot_of(id), {}, true});
     return errc::ok;
   }
@@ -107,13 +107,13 @@ class publishing : public group_service {
     if (why == errc::ok && r.kind != request_kind::subscribe) return;
     const bool is_leaving = why == errc::ok;
     if (is_leaving) end_outs(r, stream_code::cancelled);
-    close(h, r, is_leaving ? std::nullopt : std::optional(facts(why).on_stream));
+    close(r, is_leaving ? std::nullopt : std::optional(facts(why).on_stream));
     tell_closed(h, why, code);
   }
   void end_all(errc why, std::uint64_t code) noexcept {
     requests_.for_each([&](slot_handle h, request& r) {
       if (r.is_gone) return;
-      close(h, r, stream_code::session_closed);
+      close(r, stream_code::session_closed);
       tell_closed(h, why, code);
     });
   }
@@ -177,7 +177,7 @@ class publishing : public group_service {
   [[nodiscard]] errc answer_track(request& r, stream_record& s, const msg::track_info& info) noexcept {
     if (const errc e = track_answerer::send(s.state, c_.ver, info, s.out); e != errc::ok) return e;
     const slot_handle h = requests_.handle_of(s.owner);
-    close(h, r, {});
+    close(r, {});
     tell_closed(h, errc::ok, 0);
     return errc::ok;
   }
@@ -187,7 +187,7 @@ class publishing : public group_service {
     const bool is_short = g != nullptr && g->state == group_state::complete && r.want.frame_start != 0 &&
                           g->frames.size() <= r.want.frame_start;
     if (g == nullptr || is_short) {  // never a shorter run
-      close(h, r, g == nullptr ? cache.why_missing(r.group) : stream_code::not_found);
+      close(r, g == nullptr ? cache.why_missing(r.group) : stream_code::not_found);
       tell_closed(h, errc::refused_by_peer, 0);
       return errc::ok;
     }

@@ -171,7 +171,7 @@ class request_book {
       drop_rest(r, *s, 0, r.cache()->next_sequence() - 1, lost);
       flush_drops(*s, lost);
     }
-    close(h, r, {});
+    close(r, {});
     tell_closed(h, errc::ok, 0);
   }
   /// Resets a group's stream, or takes it back if it has none.
@@ -210,7 +210,7 @@ class request_book {
     }
   }
   /// Ends a request: in order without a code, by a reset with one. The slot stays until its last event has been heard.
-  void close(slot_handle h, request& r, std::optional<stream_code> code) noexcept {
+  void close(request& r, std::optional<stream_code> code) noexcept {
     if (r.is_gone) return;
     r.is_gone = true;
     end_outs(r, code.value_or(stream_code::cancelled));
@@ -218,7 +218,6 @@ class request_book {
     if (r.writing != no_flow) writing_.remove_flow(r.writing);
     if (r.opening != no_flow) opening_.remove_flow(r.opening);
     r.writing = r.opening = no_flow;
-    (void)h;
     stream_record* s = c_.streams.find(r.stream);
     if (s == nullptr) return;
     s->kind = stream_kind::closing;
