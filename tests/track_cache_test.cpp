@@ -87,6 +87,20 @@ TEST_CASE("a newer group closes the latest one, an older one stays open beside i
   CHECK(c.bytes_held() == 10);
 }
 
+TEST_CASE("where groups may overlap a newer one leaves the older open, until it is ended or the track is [seed 2.3]") {
+  track_cache c({.overlapping = true});
+  REQUIRE(c.begin_group(4, {}) == errc::ok);
+  REQUIRE(c.begin_group(5, {}) == errc::ok);
+  REQUIRE(c.begin_group(6, {}) == errc::ok);
+  CHECK(c.append(4, 0, payload(3)) == errc::ok);
+  CHECK(c.end_group(4) == errc::ok);
+  CHECK(c.find(4)->state == group_state::complete);
+  CHECK(c.find(5)->state == group_state::open);
+  c.finish();
+  CHECK(c.find(5)->state == group_state::complete);
+  CHECK(c.find(6)->state == group_state::complete);
+}
+
 TEST_CASE("what may not be written is refused and changes nothing") {
   track_cache c;
   CHECK(c.append(0, {}) == errc::stale_handle);

@@ -59,7 +59,7 @@ class host {
       drain(*p);
       p->pump(now());
     }
-    bool more = false;
+    bool more = program_.on_turn(now());
     for (std::size_t i = 0; i < peers_.size(); ++i) more = more || peers_[i]->session.has_events();
     if (more) touch();
     bury();

@@ -55,6 +55,11 @@ class program {
   /// What the session tells; views in `e` are valid until the next call on the session. `session_closed` is the last
   /// event of a peer that had a session, and then `on_gone` follows.
   virtual void on_event(peer& p, const moql::event& e, moql::instant now) = 0;
+  /// Everything has been told and sent as far as it goes. True when that changed something: then all is served again.
+  virtual bool on_turn(moql::instant now) {
+    (void)now;
+    return false;
+  }
   /// The peer is about to be destroyed.
   virtual void on_gone(peer& p, const ending& why) = 0;
   /// A connection that was dialled never came up.

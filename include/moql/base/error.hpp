@@ -42,6 +42,43 @@ enum class stream_code : std::uint64_t {
   timestamp_mismatch = 0x39,
 };
 
+/// Its name in the draft; empty for a code that the draft does not name.
+[[nodiscard]] constexpr std::string_view name_of(session_code c) noexcept {
+  switch (c) {
+    case session_code::no_error: return "NO_ERROR";
+    case session_code::internal_error: return "INTERNAL_ERROR";
+    case session_code::unauthorized: return "UNAUTHORIZED";
+    case session_code::protocol_violation: return "PROTOCOL_VIOLATION";
+    case session_code::key_value_formatting_error: return "KEY_VALUE_FORMATTING_ERROR";
+    case session_code::goaway_timeout: return "GOAWAY_TIMEOUT";
+    case session_code::control_message_timeout: return "CONTROL_MESSAGE_TIMEOUT";
+    case session_code::version_negotiation_failed: return "VERSION_NEGOTIATION_FAILED";
+  }
+  return {};
+}
+[[nodiscard]] constexpr std::string_view name_of(stream_code c) noexcept {
+  switch (c) {
+    case stream_code::internal_error: return "INTERNAL_ERROR";
+    case stream_code::cancelled: return "CANCELLED";
+    case stream_code::delivery_timeout: return "DELIVERY_TIMEOUT";
+    case stream_code::session_closed: return "SESSION_CLOSED";
+    case stream_code::going_away: return "GOING_AWAY";
+    case stream_code::too_far_behind: return "TOO_FAR_BEHIND";
+    case stream_code::malformed_track: return "MALFORMED_TRACK";
+    case stream_code::no_capacity: return "NO_CAPACITY";
+    case stream_code::control_timeout: return "CONTROL_TIMEOUT";
+    case stream_code::group_too_large: return "GROUP_TOO_LARGE";
+    case stream_code::not_found: return "NOT_FOUND";
+    case stream_code::old: return "OLD";
+    case stream_code::evicted: return "EVICTED";
+    case stream_code::unroutable: return "UNROUTABLE";
+    case stream_code::wrong_size: return "WRONG_SIZE";
+    case stream_code::frame_too_large: return "FRAME_TOO_LARGE";
+    case stream_code::timestamp_mismatch: return "TIMESTAMP_MISMATCH";
+  }
+  return {};
+}
+
 /// The application's own code n as it travels: n + 64.
 [[nodiscard]] constexpr stream_code application_code(std::uint64_t n) noexcept {
   return static_cast<stream_code>(n + 64);

@@ -178,6 +178,11 @@ class segments {
   return covers(prefix, path, rule, suffix);
 }
 
+/// Whether two spellings name one broadcast: the same segments.
+[[nodiscard]] constexpr bool same_path(std::string_view a, std::string_view b) noexcept {
+  return covers(a, b) && covers(b, a);
+}
+
 /// Writes prefix and suffix as one path to `out` (room for both and a slash) and returns its length.
 [[nodiscard]] constexpr std::size_t join(std::string_view prefix, std::string_view suffix, prefix_rule rule,
                                          char* out) noexcept {

@@ -21,6 +21,8 @@ struct track_options {
   std::uint64_t timescale = 1000;   ///< Timestamp units per second; not 0.
   std::uint64_t bytes_max = 64 * 1024 * 1024;  ///< Payload kept; the latest group may not exceed it alone.
   std::uint32_t groups_max = 1024;
+  /// A newer group leaves the one before it open, to be ended by itself: for whoever passes groups on as they arrive.
+  bool overlapping = false;
 };
 
 /// Embedded in whatever reads a cache. `changed` is called once after a change and again only after `rearm`.
@@ -57,7 +59,7 @@ class track_cache {
     return begin_group(next_sequence(), now, how);
   }
   /// Starts group `sequence`, which must be new. A group newer than the latest closes the latest (draft 06
-  /// section 3.3); an older one, as a relay may receive, stays open beside it.
+  /// section 3.3) unless they may overlap; an older one, as a relay may receive, stays open beside it.
   [[nodiscard]] errc begin_group(std::uint64_t sequence, instant now, sent_by how = sent_by::stream) noexcept {
     if (finished_) return errc::wrong_state;
     if (sequence > wire::varint_max || by_sequence_.find(sequence) != slot_index::none || was_dropped(sequence))
@@ -79,7 +81,7 @@ class track_cache {
       groups_.give(h);
       return errc::out_of_memory;
     }
-    if (newest && !order_.empty() && latest().state == group_state::open) close(latest());
+    if (newest && !options_.overlapping && !order_.empty() && latest().state == group_state::open) close(latest());
     (void)order_.insert(place_of(sequence), h.index);  // the room is there
     g->sequence = sequence;
     g->arrival = now;

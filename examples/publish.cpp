@@ -1,0 +1,241 @@
+/// moql-publish: a file, or what comes in on standard input, as one track of a broadcast.
+///
+/// A file is sent once, from the first subscription on, as fast as its readers take it: nothing of it expires. Standard
+/// input is live: what nobody takes in time is dropped, as --max-age says.
+/// Exit codes: 0 everything was sent to somebody, 1 it was not, 2 not started.
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <sys/stat.h>
+
+#include "event_text.hpp"
+#include "files.hpp"
+#include "media.hpp"
+#include "net/command_line.hpp"
+#include "net/dial.hpp"
+
+namespace {
+
+struct options : net::shared_options {
+  std::string url, broadcast, track, file;
+  std::uint64_t max_age_ms = 5000;
+  std::uint8_t priority = 0;
+  unsigned linger_ms = 1000;
+};
+
+/// Where frames come from: a file cut into groups, or standard input cut by time.
+class source {
+ public:
+  source(std::optional<examples::media> cut, examples::file_bytes file)
+      : cut_(std::move(cut)), file_(std::move(file)) {}
+  [[nodiscard]] bool is_file() const { return cut_.has_value(); }
+  [[nodiscard]] std::uint32_t timescale() const { return cut_ ? cut_->timescale : 1000; }
+  [[nodiscard]] const examples::media& cut() const { return *cut_; }
+  [[nodiscard]] moql::bytes frame(const examples::media_frame& f) const {
+    return moql::bytes::borrow(moql::byte_view(file_).subspan(f.offset, f.size));
+  }
+
+ private:
+  std::optional<examples::media> cut_;
+  examples::file_bytes file_;
+};
+
+class publisher : public net::program {
+ public:
+  publisher(const options& o, const source& from)
+      : options_(o),
+        from_(from),
+        track_({.priority = o.priority,
+                .max_age_ms = from.is_file() ? net::for_ever_ms : o.max_age_ms,
+                .timescale = from.timescale(),
+                .bytes_max = std::uint64_t{1} << 40,  // a file is in memory anyway, the rest is bounded by its age
+                .groups_max = from.is_file() ? 64u : 1024u}),
+        progress_(o.quiet) {
+    interrupted_.async_wait([this](const boost::system::error_code& e, int) {
+      if (!e) leave();
+    });
+  }
+
+  [[nodiscard]] int run() {
+    net::dial(host_, options_.url, net::dialling(options_));
+    if (!from_.is_file()) {
+      input_.assign(::dup(STDIN_FILENO));
+      read();
+    }
+    host_.run();
+    progress_.total("published");
+    if (!why_.empty()) std::fprintf(stderr, "moql-publish: %s\n", why_.c_str());
+    return exit_code_;
+  }
+
+  void on_event(net::peer& p, const moql::event& e, moql::instant) override {
+    if (options_.log) std::fprintf(stderr, "%s\n", examples::text_of(e).c_str());
+    const auto answer = [&](moql::request_id id, std::string_view broadcast, std::string_view track) {
+      const bool is_ours = moql::same_path(broadcast, options_.broadcast) && track == options_.track;
+      if (is_ours ? p.session.serve(id, track_) == moql::errc::ok : false) return true;
+      (void)p.session.reject(id, moql::stream_code::not_found);
+      return false;
+    };
+    std::visit(moql::overload{
+                   [&](const moql::connected&) {
+                     if (const auto a = p.session.announce(options_.broadcast); !a.has_value())
+                       give_up("cannot announce: " + std::string(moql::text_of(a.error())));
+                   },
+                   [&](const moql::subscribe_requested& r) {
+                     if (answer(r.request, r.broadcast, r.track)) readers_.push_back(r.request);
+                     has_had_reader_ = has_had_reader_ || !readers_.empty();
+                   },
+                   [&](const moql::track_requested& r) { (void)answer(r.request, r.broadcast, r.track); },
+                   [&](const moql::fetch_requested& r) { (void)answer(r.request, r.broadcast, r.track); },
+                   [&](const moql::request_closed& r) { std::erase(readers_, r.request); },
+                   [&](const moql::goaway_received& g) {
+                     std::fprintf(stderr, "moql-publish: the peer is going away%s\n",
+                                  net::quoted_reason(g.uri).c_str());
+                   },
+                   [&](const moql::session_closed& c) {
+                     if (!is_leaving_) give_up(net::text_of(c));
+                   },
+                   [](const auto&) {},
+               },
+               e);
+  }
+  bool on_turn(moql::instant now) override {
+    const bool has_written = from_.is_file() && has_had_reader_ && write(now);
+    progress_.show("published");
+    if (track_.is_finished() && readers_.empty() && has_had_reader_ && !is_leaving_) leave_later();
+    return has_written;
+  }
+  void on_gone(net::peer&, const net::ending& why) override {
+    if (!is_leaving_) give_up(why.text);
+    host_.stop();
+  }
+  void on_unreachable(const net::ending& why) override {
+    give_up(why.text);
+    host_.stop();
+  }
+
+ private:
+  static constexpr std::size_t streams_ahead = 16;  // groups that may wait for a slow reader
+  static constexpr auto group_time = moql::seconds(1);
+
+  /// Groups of the file, while what was written before is being taken. True if there was one.
+  bool write(moql::instant now) {
+    if (host_.peers().empty() || track_.is_finished()) return false;
+    if (host_.peers().front()->session.streams_held() > streams_ahead) return false;
+    if (next_group_ == from_.cut().groups.size()) {
+      track_.finish();
+      return true;
+    }
+    const examples::media_group& g = from_.cut().groups[next_group_++];
+    moql::errc why = track_.begin_group(g.sequence, now);
+    for (const examples::media_frame& f : g.frames) {
+      if (why == moql::errc::ok) why = track_.append(f.timestamp, from_.frame(f));
+      progress_.bytes += f.size;
+    }
+    if (why == moql::errc::ok) why = track_.end_group();
+    if (why != moql::errc::ok) give_up("cannot write: " + std::string(moql::text_of(why)));
+    ++progress_.groups;
+    return why == moql::errc::ok;
+  }
+  /// Standard input: every piece is a frame, a second is a group.
+  void read() {
+    input_.async_read_some(boost::asio::buffer(piece_), [this](const boost::system::error_code& e, std::size_t n) {
+      const moql::instant now = host_.now();
+      if (e) {
+        track_.finish();
+        if (!has_had_reader_) give_up("standard input ended before anybody subscribed");
+        return host_.peers().empty() || !has_had_reader_ ? leave() : host_.touch();
+      }
+      if (track_.is_empty() || now - group_began_ >= group_time) {
+        if (track_.is_empty()) began_ = now;
+        group_began_ = now;
+        (void)track_.begin_group(now);
+        ++progress_.groups;
+      }
+      const auto ms = static_cast<std::uint64_t>((now - began_).us / 1000);
+      (void)track_.append(ms, moql::bytes::copy(moql::byte_view(piece_).first(n)));
+      progress_.bytes += n;
+      host_.touch();
+      read();
+    });
+  }
+  /// Everything was sent; a relay may still be passing it on.
+  void leave_later() {
+    is_leaving_ = true;
+    exit_code_ = why_.empty() ? net::all_well : net::went_wrong;
+    linger_.expires_after(std::chrono::milliseconds(options_.linger_ms));
+    linger_.async_wait([this](const boost::system::error_code&) { leave(); });
+  }
+  void leave() {
+    is_leaving_ = true;
+    input_.close();
+    for (const auto& p : host_.peers()) p->session.close();
+    if (host_.peers().empty()) return host_.stop();
+    host_.touch();
+  }
+  void give_up(const std::string& why) {
+    if (why_.empty()) why_ = why;
+    exit_code_ = net::went_wrong;
+  }
+
+  const options& options_;
+  const source& from_;
+  moql::track_cache track_;
+  net::progress progress_;
+  net::host host_{*this};
+  boost::asio::posix::stream_descriptor input_{host_.io()};
+  boost::asio::steady_timer linger_{host_.io()};
+  boost::asio::signal_set interrupted_{host_.io(), SIGINT, SIGTERM};
+  std::array<std::uint8_t, 16384> piece_{};
+  std::vector<moql::request_id> readers_;
+  std::size_t next_group_ = 0;
+  moql::instant began_{}, group_began_{};
+  bool has_had_reader_ = false;
+  bool is_leaving_ = false;
+  std::string why_;
+  int exit_code_ = net::went_wrong;
+};
+
+/// None, with the reason, if there is nothing to publish.
+std::optional<source> open(const std::string& path, std::string& why) {
+  struct stat input {};
+  const bool is_stdin = path == "-";
+  if (is_stdin && ::fstat(STDIN_FILENO, &input) == 0 && !S_ISREG(input.st_mode)) return source({}, {});
+  auto file = is_stdin ? examples::read_all(stdin, "standard input", why) : examples::read_file(path, why);
+  if (!file) return {};
+  auto cut = examples::cut(*file, why);
+  if (!cut) why = examples::complaint(path, "is empty, there is nothing to publish");
+  if (!cut) return {};
+  return source(std::move(cut), std::move(*file));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  options o;
+  CLI::App app("Publishes FILE as TRACK of BROADCAST to the server at URL.");
+  app.add_option("URL", o.url,
+                 "moqt:// or moql:// (QUIC), https:// (WebTransport), ws:// or wss:// (WebSocket), tcp://")
+      ->required();
+  app.add_option("BROADCAST", o.broadcast, "Path of the broadcast")->required();
+  app.add_option("TRACK", o.track, "Name of the track")->required();
+  app.add_option("FILE", o.file, "What to send; - is standard input")->required();
+  app.add_option("--max-age", o.max_age_ms, "Live input: milliseconds that a group is kept for")->capture_default_str();
+  app.add_option("--priority", o.priority, "0 to 255, larger is sent first")->capture_default_str();
+  app.add_option("--linger", o.linger_ms, "Milliseconds to stay when all is sent")->capture_default_str();
+  net::add_shared_options(app, o);
+  net::add_client_options(app, o);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? net::all_well : net::not_started;
+  }
+  std::string why;
+  const auto from = open(o.file, why);
+  if (!from) {
+    std::fprintf(stderr, "moql-publish: %s\n", why.c_str());
+    return net::not_started;
+  }
+  return publisher(o, *from).run();
+}

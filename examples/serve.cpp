@@ -1,0 +1,123 @@
+/// moql-serve: accepts publishers and subscribers over every transport and passes tracks from the ones to the others.
+///
+/// Exit codes: 0 stopped by a signal, 2 not started.
+
+#include <boost/asio/signal_set.hpp>
+
+#include <fstream>
+
+#include "event_text.hpp"
+#include "hub.hpp"
+#include "net/certificate.hpp"
+#include "net/command_line.hpp"
+#include "net/listen.hpp"
+#include "picture_track.hpp"
+#include "web_files.hpp"
+
+namespace {
+
+struct options : net::shared_options {
+  std::string address = "127.0.0.1", picture, web;
+  std::uint16_t port = 4443;
+  std::uint32_t streams_max = 1000;
+};
+
+class server : public net::program {
+ public:
+  explicit server(const options& o) : options_(o), progress_(o.quiet) {
+    stopped_.async_wait([this](const boost::system::error_code& e, int) {
+      if (!e) leave();
+    });
+  }
+
+  [[nodiscard]] int run() {
+    net::listen_options l;
+    l.session.versions = net::versions_of(options_);
+    l.session.hop = net::random_hop();
+    l.protocols = net::protocols_of(l.session.versions);
+    l.address = options_.address;
+    l.port = options_.port;
+    l.streams_max = options_.streams_max;
+    std::string why;
+    const auto certificate = net::load_or_make_certificate(options_.cert_file, options_.key_file, why);
+    if (!certificate) return refuse(why);
+    l.cert_file = certificate->cert_file;
+    l.key_file = certificate->key_file;
+    listener_ = net::listen(host_, l, why, examples::web_files(options_.web, certificate->hash_hex));
+    if (!listener_) return refuse(why);
+    if (!options_.picture.empty()) {
+      picture_.emplace(host_);
+      hub_.set_local(options_.picture, [this](std::string_view, std::string_view track) {
+        return track == "picture" ? &picture_->track() : nullptr;
+      });
+    }
+    std::fprintf(stderr, "moql-serve: %s port %u, certificate SHA-256 %s\n", options_.address.c_str(),
+                 unsigned{listener_->port()}, certificate->hash_hex.c_str());
+    host_.run();
+    return net::all_well;
+  }
+
+  void on_event(net::peer& p, const moql::event& e, moql::instant now) override {
+    if (options_.log) std::fprintf(stderr, "%s %s\n", p.address().c_str(), examples::text_of(e).c_str());
+    hub_.on_event(p, e, now);
+    progress_.bytes = hub_.bytes();
+    progress_.groups = hub_.groups();
+    progress_.drops = hub_.groups_lost();
+    progress_.show("passed on");
+  }
+  void on_gone(net::peer& p, const net::ending& why) override {
+    if (!why.in_order || options_.log)
+      std::fprintf(stderr, "moql-serve: %s (%s): %s\n", p.address().c_str(), std::string(p.transport()).c_str(),
+                   why.text.c_str());
+    if (is_leaving_ && host_.peers().empty()) host_.stop();
+  }
+  void on_unreachable(const net::ending& why) override {
+    if (!why.text.empty()) std::fprintf(stderr, "moql-serve: %s\n", why.text.c_str());
+  }
+
+ private:
+  static int refuse(const std::string& why) {
+    std::fprintf(stderr, "moql-serve: %s\n", why.c_str());
+    return net::not_started;
+  }
+  void leave() {
+    is_leaving_ = true;
+    listener_->close();
+    if (host_.peers().empty()) return host_.stop();
+    for (const auto& p : host_.peers()) p->session.close();
+    host_.touch();
+    patience_.expires_after(std::chrono::seconds(2));
+    patience_.async_wait([this](const boost::system::error_code&) { host_.stop(); });
+  }
+
+  const options& options_;
+  net::progress progress_;
+  net::host host_{*this};
+  examples::hub hub_;
+  std::optional<examples::picture_track> picture_;
+  std::unique_ptr<net::listener> listener_;
+  boost::asio::steady_timer patience_{host_.io()};
+  boost::asio::signal_set stopped_{host_.io(), SIGINT, SIGTERM};
+  bool is_leaving_ = false;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  options o;
+  CLI::App app("Passes tracks from publishers to subscribers, over QUIC, WebTransport and WebSocket on one port.");
+  app.add_option("--port", o.port, "UDP and TCP; 0 is any free one")->capture_default_str();
+  app.add_option("--address", o.address, "To listen on")->capture_default_str();
+  app.add_option("--cert", o.cert_file, "Certificate chain, PEM; default: one made for this run");
+  app.add_option("--key", o.key_file, "Its private key, PEM");
+  app.add_option("--streams", o.streams_max, "Streams of each kind that a peer may have open")->capture_default_str();
+  app.add_option("--picture", o.picture, "Publish a moving test picture as this broadcast, track 'picture'");
+  app.add_option("--web", o.web, "Serve the files of this folder over HTTP on the TCP port");
+  net::add_shared_options(app, o);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? net::all_well : net::not_started;
+  }
+  return server(o).run();
+}
