@@ -17,10 +17,10 @@ namespace examples {
 class hub {
  public:
   /// For broadcasts of our own: asked before any peer's. Null if there is no such track.
-  using local_tracks = std::function<moql::track_cache*(std::string_view broadcast, std::string_view track)>;
+  using local_tracks = std::function<moql::track_cache*(std::string_view path, std::string_view name)>;
 
-  void set_local(std::string broadcast, local_tracks tracks) {
-    local_name_ = std::move(broadcast);
+  void set_local(std::string path, local_tracks tracks) {
+    local_name_ = std::move(path);
     local_ = std::move(tracks);
   }
   [[nodiscard]] std::uint64_t groups_lost() const { return groups_lost_; }
@@ -49,7 +49,7 @@ class hub {
     net::peer* peer{};
     std::map<std::string, moql::announcement_id> shown{};  // what we announce to it
   };
-  struct broadcast {
+  struct announced_path {
     std::string path{};
     net::peer* from{};
   };
@@ -74,7 +74,7 @@ class hub {
     c.peer = &p;
     (void)p.session.discover("", now);
     if (local_) show(c, local_name_);
-    for (const broadcast& b : broadcasts_)
+    for (const announced_path& b : broadcasts_)
       if (b.from != &p) show(c, b.path);
   }
   static void show(client& c, const std::string& path) {
@@ -82,14 +82,14 @@ class hub {
     if (const auto id = c.peer->session.announce(path); id.has_value()) c.shown[path] = *id;
   }
   void announced(net::peer& p, const std::string& path) {
-    for (const broadcast& b : broadcasts_)
+    for (const announced_path& b : broadcasts_)
       if (b.from == &p && b.path == path) return;
     broadcasts_.push_back({path, &p});  // several may announce one path: the first of them is asked
     for (auto& [peer, c] : clients_)
       if (peer != &p) show(c, path);
   }
   void ended(net::peer& p, const std::string& path) {
-    std::erase_if(broadcasts_, [&](const broadcast& b) { return b.from == &p && b.path == path; });
+    std::erase_if(broadcasts_, [&](const announced_path& b) { return b.from == &p && b.path == path; });
     if (find(path) != nullptr) return;
     for (auto& [peer, c] : clients_) {
       const auto shown = c.shown.find(path);
@@ -100,7 +100,7 @@ class hub {
   }
   void gone(net::peer& p) {
     std::vector<std::string> theirs;
-    for (const broadcast& b : broadcasts_)
+    for (const announced_path& b : broadcasts_)
       if (b.from == &p) theirs.push_back(b.path);
     for (const std::string& path : theirs) ended(p, path);
     clients_.erase(&p);
@@ -113,8 +113,8 @@ class hub {
       else
         ++i;
   }
-  [[nodiscard]] const broadcast* find(std::string_view path) const {
-    for (const broadcast& b : broadcasts_)
+  [[nodiscard]] const announced_path* find(std::string_view path) const {
+    for (const announced_path& b : broadcasts_)
       if (moql::same_path(b.path, path)) return &b;
     return nullptr;
   }
@@ -128,7 +128,7 @@ class hub {
       (void)p.session.reject(id, moql::stream_code::not_found);
       return;
     }
-    const broadcast* b = find(path);
+    const announced_path* b = find(path);
     track* t = b == nullptr || b->from == &p ? nullptr : upstream_of(*b, name, now);
     if (t == nullptr) {
       (void)p.session.reject(id, moql::stream_code::not_found);
@@ -138,10 +138,11 @@ class hub {
     if (t->cache) (void)p.session.serve(id, *t->cache);
   }
   /// The track as we have it, or from now on ask for it.
-  track* upstream_of(const broadcast& b, std::string_view name, moql::instant now) {
+  track* upstream_of(const announced_path& b, std::string_view name, moql::instant now) {
     for (auto& t : tracks_)
       if (t->from == b.from && t->broadcast == b.path && t->name == name) return t.get();
     moql::subscribe_options all;
+    all.want.ordered = true;
     all.want.max_age_ms = (std::uint64_t{1} << 53) - 1;
     all.want.priority = moql::has_ranges(b.from->session.negotiated()) ? 128 : 32;
     const auto id = b.from->session.subscribe(b.path, name, all, now);
@@ -244,7 +245,7 @@ class hub {
   std::string local_name_;
   local_tracks local_;
   std::map<net::peer*, client> clients_;
-  std::vector<broadcast> broadcasts_;
+  std::vector<announced_path> broadcasts_;
   std::vector<std::unique_ptr<track>> tracks_;
   std::uint64_t groups_ = 0, groups_lost_ = 0, bytes_ = 0;
 };

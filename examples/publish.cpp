@@ -64,7 +64,7 @@ class publisher : public net::program {
       read();
     }
     host_.run();
-    progress_.total("published");
+    if (why_.empty() || progress_.bytes != 0) progress_.total("published");
     if (!why_.empty()) std::fprintf(stderr, "moql-publish: %s\n", why_.c_str());
     return exit_code_;
   }

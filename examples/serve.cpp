@@ -8,9 +8,9 @@
 
 #include "event_text.hpp"
 #include "hub.hpp"
-#include "net/certificate.hpp"
 #include "net/command_line.hpp"
 #include "net/listen.hpp"
+#include "net/own_certificate.hpp"
 #include "picture_track.hpp"
 #include "web_files.hpp"
 

@@ -32,7 +32,7 @@ class subscriber : public net::program {
   [[nodiscard]] int run() {
     net::dial(host_, options_.url, net::dialling(options_));
     host_.run();
-    progress_.total("received");
+    if (why_.empty() || progress_.bytes != 0) progress_.total("received");
     if (!why_.empty()) std::fprintf(stderr, "moql-subscribe: %s\n", why_.c_str());
     return exit_code_;
   }
@@ -87,6 +87,7 @@ class subscriber : public net::program {
   void subscribe(net::peer& p, moql::instant now) {
     moql::subscribe_options want;
     want.want = {.priority = options_.priority,
+                 .ordered = true,
                  .max_age_ms = options_.max_age_ms,
                  .group_start = options_.from,
                  .group_end = options_.to};

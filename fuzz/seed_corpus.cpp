@@ -1,6 +1,7 @@
 // seed_corpus VECTORS OUT: writes to OUT/decode one corpus file for fuzz/decode.cpp per message in the vectors' .jsonl
 // files (the message, the version, the bytes), and to OUT/session_bytes four for fuzz/session_bytes.cpp per recorded
-// session: what the peer sent, for each side, with calls of the application where that side opened streams.
+// session: what the peer sent, for each side, with calls of the application where that side opened streams. To OUT/qmux
+// go what either side of a recorded QMux connection heard, and the bytes of qmux/reactions.jsonl.
 // No JSON library: the lines are flat enough to pick a few strings from.
 
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <sstream>
 #include <string>
 
 #include "moql/message/all.hpp"
@@ -212,11 +214,91 @@ std::string ended_early(version v, int type, int end) {
   return out += {char(7), 1};
 }
 
+/// What one side of a recorded QMux connection heard, or what a line sends, as fuzz/qmux.cpp reads it: over a byte
+/// stream and in messages, with roomy limits and with small ones.
+class qmux_seed {
+ public:
+  explicit qmux_seed(const std::string& revision_name) {
+    for (const char* name : {"webtransport", "qmux-00", "qmux-01", "qmux-02"}) {
+      if (revision_name == name) is_known_ = true;
+      if (!is_known_) ++revision_;
+    }
+  }
+  [[nodiscard]] bool is_known() const { return is_known_; }
+  void hears(std::string bytes) {
+    if (bytes.size() > 500) return;
+    body_ += char(1);
+    body_ += static_cast<char>(bytes.size() < 255 ? bytes.size() : 255);
+    if (bytes.size() >= 255) body_ += static_cast<char>(bytes.size() - 255);
+    body_ += bytes + std::string{char(6 | 31 << 3), char(5), char(5 | 1 << 3)};  // the output is taken, two are read
+  }
+  /// It opens a stream of the kind and writes on one.
+  void speaks(bool is_uni) { body_ += {static_cast<char>(is_uni ? 2 | 1 << 3 : 2), char(3 | 1 << 3), char(40)}; }
+  [[nodiscard]] std::string bytes(bool in_messages, bool as_server, bool small) const {
+    return std::string{static_cast<char>(revision_ | (in_messages ? 4 : 0) | (as_server ? 8 : 0)),
+                       static_cast<char>(small ? 63 : 0), char(7), char(0)} +
+           body_;
+  }
+
+ private:
+  int revision_ = 0;
+  bool is_known_ = false;
+  std::string body_{};
+};
+
 bool write(const std::filesystem::path& to, const std::string& bytes) {
   std::ofstream out(to, std::ios::binary);
   out << bytes;
   if (!out) std::fprintf(stderr, "seed_corpus: cannot write %s\n", to.c_str());
   return static_cast<bool>(out);
+}
+
+std::size_t write_qmux(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::size_t written = 0;
+  const auto add = [&](const qmux_seed& seed, const std::string& name, bool as_server) {
+    for (const bool in_messages : {false, true})
+      for (const bool small : {false, true})
+        written += write(to / (name + (in_messages ? "-messages" : "-bytes") + (small ? "-small" : "")),
+                         seed.bytes(in_messages, as_server, small));
+  };
+  for (const auto& entry : std::filesystem::directory_iterator(from)) {
+    std::ifstream in(entry.path());
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().filename() == "reactions.jsonl") {
+      for (std::string line; std::getline(in, line);) {
+        qmux_seed seed(string_at(line, "qmux_version"));
+        const std::size_t end = line.find(']');
+        for (std::size_t at = line.find('['); at < end && (at = line.find('"', at)) < end;) {
+          const std::size_t close = line.find('"', at + 1);
+          const std::string hex = line.substr(at + 1, close - at - 1);
+          if (hex.find_first_not_of("0123456789abcdef") == std::string::npos) seed.hears(from_hex(hex));
+          at = close + 1;
+        }
+        if (seed.is_known()) add(seed, string_at(line, "id"), false);
+      }
+      continue;
+    }
+    if (entry.path().extension() != ".json") continue;
+    std::string revision_name;
+    std::string all;
+    for (std::string line; std::getline(in, line);) {
+      if (revision_name.empty()) revision_name = string_at(line, "qmux_version");
+      if (line.find("\"frames\":") != std::string::npos) all += line + "\n";
+    }
+    for (const bool as_server : {false, true}) {
+      qmux_seed seed(revision_name);
+      std::istringstream lines(all);
+      for (std::string line; std::getline(lines, line);) {
+        const std::string bytes = from_hex(string_at(line, "hex"));
+        if ((string_at(line, "from") == "client") == as_server)
+          seed.hears(bytes);
+        else if (bytes.size() > 1 && (bytes[0] & 0xf8) == 8)
+          seed.speaks((bytes[1] & 2) != 0);
+      }
+      if (seed.is_known() && !all.empty()) add(seed, stem + (as_server ? "-server" : "-client"), as_server);
+    }
+  }
+  return written;
 }
 
 }  // namespace
@@ -272,6 +354,10 @@ int main(int argc, char** argv) {
         ++written;
       }
     }
+  if (fs::is_directory(fs::path(argv[1]) / "qmux")) {
+    fs::create_directories(fs::path(argv[2]) / "qmux");
+    written += write_qmux(fs::path(argv[1]) / "qmux", fs::path(argv[2]) / "qmux");
+  }
   std::printf("%zu files\n", written);
   return written == 0 ? 1 : 0;
 }

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "conformance.hpp"
 #include "peer.hpp"
 #include "scripted.hpp"
 
@@ -15,16 +14,6 @@ namespace {
 
 constexpr auto bidi = direction::bidi;
 constexpr auto uni = direction::uni;
-
-/// The loopback network as the conformance suite wants it; checks the callers' promises at the end.
-struct loopback_link {
-  loopback_network net;
-  explicit loopback_link(const loopback_options& o) : net(o) {}
-  ~loopback_link() { CHECK_MESSAGE(net.violations() == 0, net.last_violation()); }
-  auto& a() { return net.a(); }
-  auto& b() { return net.b(); }
-  bool step(auto& sink_a, auto& sink_b) { return net.step(sink_a, sink_b); }
-};
 
 }  // namespace
 
@@ -76,19 +65,6 @@ TEST_CASE("frames that come before TRACK_INFO are held up to the limit and then 
     CHECK(flooded.first<session_closed>().why == errc::limit_exceeded);
     CHECK(flooded.count<frame_part>() == 0);
   }
-}
-
-TEST_CASE("the in-memory adapter keeps what every adapter must keep [seed 3.1.2 a]") {
-  const auto check = [](const loopback_options& o) {
-    testing::conformance::check_adapter([&] { return loopback_link(o); });
-  };
-  check({});
-  check({.chunk_max = 1});
-  check({.chunk_max = 100, .delay_max = milliseconds(20), .reorder_streams = true});
-  check({.write_max = 7});
-  check({.write_max = 64, .hold_payload = true});
-  check({.chunk_max = 50, .delay_max = milliseconds(5), .stream_window = 100});
-  check({.stream_window = 400, .auto_reset_on_stop = true});
 }
 
 TEST_CASE("a server of 01 takes 000a01c0000000ff0dad0100 and answers with the version chosen [seed 6.1 a]") {

@@ -1101,3 +1101,25 @@ TEST_CASE("a session that has ended everything holds no stream and no byte R-009
     CHECK_MESSAGE(p.net.violations() == 0, p.net.last_violation());
   }
 }
+
+TEST_CASE("a session that has said that it is closed has no more events, whatever was left unread R-015") {
+  for (const version v : versions)
+    for (const bool is_ours : {true, false}) {
+      CAPTURE(facts(v).name);
+      testing::pair p(v);
+      p.start();
+      p.run();
+      for (std::uint64_t i = 0; i < 3; ++i) {  // arrives, and nobody looks
+        p.server.session.on_open(stream_id{1000 + i}, uni, p.net.now());
+        p.server.session.on_data(stream_id{1000 + i}, bytes::copy("?"), false, p.net.now());
+      }
+      if (is_ours)
+        p.server.session.close();
+      else
+        p.server.session.on_close({}, p.net.now());
+      p.drain(p.server);
+      CHECK(p.server.count<session_closed>() == 1);
+      CHECK_FALSE(p.server.session.has_events());
+      CHECK_FALSE(p.server.session.next_event().has_value());
+    }
+}

@@ -374,6 +374,30 @@ TEST_CASE("a STOP from the subscriber resets the group with the same code and th
   }
 }
 
+TEST_CASE("a subscriber skips one group: its stream is stopped once, the others go on R-134 [seed 3.4 b]") {
+  for (const version v : versions) {
+    CAPTURE(facts(v).name);
+    subscriber s(v);
+    const auto first = s.peer_group(0, {"x"}, false);
+    CHECK(s.session.skip(s.last_subscription, 1) == errc::wrong_state);
+    CHECK(s.session.skip(s.last_subscription, 0) == errc::ok);
+    s.settle();
+    CHECK(s.at(first).stop == code(stream_code::cancelled));
+    CHECK(s.session.skip(s.last_subscription, 0) == errc::wrong_state);
+    const std::size_t frames = s.count<frame_part>();
+    s.feed(first, frame_hex(v, 10, "y"));
+    s.reset(first, 0x1);
+    CHECK(s.count<frame_part>() == frames);
+    CHECK(s.count<group_finished>() == 0);
+    s.peer_group(1, {"z"});
+    CHECK(s.finished(0).group == 1);
+    CHECK(s.count<subscription_closed>() == 0);
+    CHECK(s.session.unsubscribe(s.last_subscription) == errc::ok);
+    CHECK(s.session.skip(s.last_subscription, 1) == errc::stale_handle);
+    CHECK(s.is_open());
+  }
+}
+
 TEST_CASE("frames before a group's first frame are a gap that nobody waits for R-139 [seed 9.1 c]") {
   subscriber s(lite06);
   s.peer_group(0, {"a", "b"}, true, 0, 15);

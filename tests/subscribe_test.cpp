@@ -1046,3 +1046,20 @@ TEST_CASE("a subscription to an ended broadcast is refused by its publisher, a f
   CHECK(payloads<fetch_part>(p.client) == "a|b|");
   CHECK(p.client.first<fetch_closed>().why == errc::ok);
 }
+
+TEST_CASE("a bounded subscription does not end before it is known where it begins R-105 R-108") {
+  for (const version v : versions) {
+    if (!has_ranges(v)) continue;
+    CAPTURE(facts(v).name);
+    scripted s(v, endpoint::client);
+    const auto stream = s.subscribe({.want = {.group_start = 2, .group_end = 4}});
+    s.peer_group(3, {"a"});
+    s.peer_group(4, {"b"});  // these overtook SUBSCRIBE_OK and group 2
+    CHECK(s.count<subscription_closed>() == 0);
+    s.say_ok(stream, 2);
+    CHECK(s.count<subscription_closed>() == 0);
+    s.peer_group(2, {"c"});
+    CHECK(s.count<subscription_closed>() == 1);
+    CHECK(s.count<groups_lost>() == 0);
+  }
+}

@@ -52,7 +52,7 @@ class ordered_groups {
   }
 
  private:
-  struct group {
+  struct held_group {
     std::vector<moql::bytes> parts{};
     bool is_whole = false;
   };
@@ -68,12 +68,12 @@ class ordered_groups {
       next_ = g->first + 1;
     }
   }
-  void write(const group& g) const {
+  void write(const held_group& g) const {
     for (const moql::bytes& b : g.parts) write_(b.view());
   }
 
   std::function<void(moql::byte_view)> write_;
-  std::map<std::uint64_t, group> held_;
+  std::map<std::uint64_t, held_group> held_;
   std::uint64_t next_ = 0;
   bool has_started_ = false;
 };

@@ -53,7 +53,7 @@ class dialler : public std::enable_shared_from_this<dialler> {
     setup_.session = options_.session;
     setup_.session.side = moql::endpoint::client;
     setup_.wire.who = moql::qmux::side::client;
-    setup_.address = net::text_of(to);
+    setup_.address = address_text(to);
     if (scheme_ == moql::url_scheme::tcp) return start_bytes();
     if (scheme_ == moql::url_scheme::ws) return upgrade(std::make_shared<plain_socket>(std::move(tcp_)));
     std::string why;
@@ -61,12 +61,13 @@ class dialler : public std::enable_shared_from_this<dialler> {
     if (!tls_) return fail(why);
     auto socket = std::make_shared<tls_socket>(std::move(tcp_), *tls_);
     expect_certificate(socket->next_layer(), options_, name_);
-    socket->next_layer().async_handshake(
-        asio::ssl::stream_base::client, [self = shared_from_this(), socket](error_code e) {
-          if (e) return self->fail("TLS: " + certificate_text(socket->next_layer(), e));
-          if (!has_wanted_hash(socket->next_layer(), self->options_)) return self->fail("its certificate has another hash");
-          self->upgrade(socket);
-        });
+    socket->next_layer().async_handshake(asio::ssl::stream_base::client,
+                                         [self = shared_from_this(), socket](error_code e) {
+                                           if (e) return self->fail(handshake_text(socket->next_layer(), e));
+                                           if (!has_wanted_hash(socket->next_layer(), self->options_))
+                                             return self->fail("its certificate has another hash");
+                                           self->upgrade(socket);
+                                         });
   }
   /// Binding 3 without TLS, as the deployed stacks run it: revision 01, and the token travels in a parameter.
   void start_bytes() {
@@ -77,7 +78,7 @@ class dialler : public std::enable_shared_from_this<dialler> {
     setup_.wire.over = moql::qmux::carrier::byte_stream;
     setup_.wire.wire = moql::qmux::revision::qmux01;
     setup_.wire.protocols = tokens_;
-    std::make_shared<byte_peer<beast::tcp_stream>>(host_, std::move(setup_), std::move(tcp_))->start();
+    std::make_shared<byte_peer<beast::tcp_stream>>(host_, std::move(setup_), std::move(tcp_), nullptr)->start();
   }
   template <class Socket>
   void upgrade(std::shared_ptr<Socket> socket) {

@@ -1,7 +1,7 @@
 #pragma once
 /// Sessions on QMux: over the messages of a WebSocket, or over the bytes of TLS or TCP.
 
-#include <moql/adapter/buffers.hpp>
+#include <moql/base/buffers.hpp>
 #include <moql/binding/qmux.hpp>
 
 #include <boost/beast/core.hpp>
@@ -15,6 +15,11 @@ namespace websocket {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 using boost::system::error_code;
+
+[[nodiscard]] inline std::string address_text(const asio::ip::tcp::endpoint& e) {
+  const std::string host = e.address().to_string();
+  return (e.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(e.port());
+}
 
 /// What the connection is told beside its socket.
 struct setup {
@@ -33,10 +38,13 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
         host_(h),
         setup_(std::move(s)),
         wire_(setup_.wire, h.now()),
-        is_in_messages_(setup_.wire.over == moql::qmux::carrier::messages) {}
+        is_in_messages_(setup_.wire.over == moql::qmux::carrier::messages),
+        agrees_inside_(!setup_.wire.protocols.empty()) {
+    setup_.wire.protocols = {};  // not ours to keep
+  }
   /// Call once, when it is held by a shared_ptr.
   void start() {
-    if (setup_.wire.protocols.empty()) begin();
+    if (!agrees_inside_) begin();
     read();
     host_.add(shared_from_this());
   }
@@ -91,7 +99,10 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
  private:
   void begin() {
     has_begun_ = true;
-    (void)session.start(wire_.protocol(), host_.now());
+    const moql::errc e = session.start(wire_.protocol(), host_.now());
+    if (e == moql::errc::ok) return;
+    why_ = moql::text_of(e);
+    wire_.close(0, {});
   }
   void flush() {
     if (!is_writing_ && !is_shut_) {
@@ -119,6 +130,7 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
   moql::qmux::connection wire_;
   std::string why_;
   bool is_in_messages_;
+  bool agrees_inside_;  // the token is known when the peer's parameters are here
   bool has_begun_ = false;
   bool is_writing_ = false;
   bool is_finished_ = false;
@@ -129,7 +141,8 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
 template <class Socket>
 class message_peer final : public qmux_peer {
  public:
-  message_peer(net::host& h, setup s, Socket socket) : qmux_peer(h, std::move(s)), socket_(std::move(socket)) {
+  message_peer(net::host& h, setup s, Socket socket, std::shared_ptr<void> tls)
+      : qmux_peer(h, std::move(s)), tls_(std::move(tls)), socket_(std::move(socket)) {
     socket_.binary(true);
     socket_.read_message_max(max_message());
     beast::websocket::stream_base::timeout patience{};
@@ -158,6 +171,7 @@ class message_peer final : public qmux_peer {
   }
   void drop() override { beast::get_lowest_layer(socket_).close(); }
 
+  std::shared_ptr<void> tls_;  // the context must outlive the stream
   Socket socket_;
   beast::flat_buffer in_;
 };
@@ -166,7 +180,8 @@ class message_peer final : public qmux_peer {
 template <class Socket>
 class byte_peer final : public qmux_peer {
  public:
-  byte_peer(net::host& h, setup s, Socket socket) : qmux_peer(h, std::move(s)), socket_(std::move(socket)) {}
+  byte_peer(net::host& h, setup s, Socket socket, std::shared_ptr<void> tls)
+      : qmux_peer(h, std::move(s)), tls_(std::move(tls)), socket_(std::move(socket)) {}
 
  private:
   static constexpr std::size_t read_bytes = 64 * 1024;
@@ -192,6 +207,7 @@ class byte_peer final : public qmux_peer {
   }
   void drop() override { beast::get_lowest_layer(socket_).close(); }
 
+  std::shared_ptr<void> tls_;  // the context must outlive the stream
   Socket socket_;
 };
 

@@ -1,23 +1,18 @@
 #pragma once
 /// Accepts QMux on one TCP port: WebSockets, plain and over TLS, and bare QMux, plain and over TLS.
 
+#include "../net/web.hpp"
 #include "peer.hpp"
 #include "subprotocols.hpp"
 #include "tls.hpp"
 
 namespace websocket {
 
-/// Answers a GET that asks for no WebSocket: body and content type; nothing is "not found".
-struct web_page {
-  std::string body{}, type{};
-};
-using web_handler = std::function<std::optional<web_page>(std::string_view target)>;
-
 struct shared_setup {
   net::host& host;
   net::listen_options options;
   std::shared_ptr<asio::ssl::context> tls;
-  web_handler web;
+  net::web_handler web;
 };
 
 /// A connection that has not said yet what it is. What it may take to do so is bounded in time and size.
@@ -30,7 +25,7 @@ class newcomer : public std::enable_shared_from_this<newcomer> {
     tcp_.socket().set_option(asio::ip::tcp::no_delay(true), e);
     const auto from = tcp_.socket().remote_endpoint(e);
     if (e) return;
-    setup_.address = net::text_of(from);
+    setup_.address = address_text(from);
     setup_.session = shared_->options.session;
     setup_.session.side = moql::endpoint::server;
     setup_.wire.who = moql::qmux::side::server;
@@ -72,13 +67,13 @@ class newcomer : public std::enable_shared_from_this<newcomer> {
       unsigned size = 0;
       SSL_get0_alpn_selected(socket->native_handle(), &alpn, &size);
       const std::string_view token(reinterpret_cast<const char*>(alpn), size);
-      if (const auto chosen = parse(token)) return self->start_bytes(std::move(*socket), chosen);
+      if (const auto chosen = moql::qmux::parse_token(token)) return self->start_bytes(std::move(*socket), chosen);
       self->read_request(socket);
     });
   }
   /// Binding 3, or plain TCP, where the token travels inside.
   template <class Socket>
-  void start_bytes(Socket socket, std::optional<choice> chosen) {
+  void start_bytes(Socket socket, std::optional<moql::qmux::choice> chosen) {
     beast::get_lowest_layer(socket).expires_never();
     for (const std::string& p : shared_->options.protocols) tokens_.emplace_back(p);
     setup_.session.over = moql::binding::qmux_tls;
@@ -102,13 +97,15 @@ class newcomer : public std::enable_shared_from_this<newcomer> {
   template <class Socket>
   void upgrade(std::shared_ptr<Socket> socket) {
     const auto& request = request_.get();
-    const auto chosen = choose(shared_->options, request);
+    const auto offered = request[beast::http::field::sec_websocket_protocol];
+    const auto chosen = choose(shared_->options, {offered.data(), offered.size()});
     if (!chosen) return refuse(socket, beast::http::status::bad_request, "none of the subprotocols is spoken here\n");
     beast::get_lowest_layer(*socket).expires_never();
     auto ws = std::make_shared<beast::websocket::stream<Socket>>(std::move(*socket));
-    ws->set_option(beast::websocket::stream_base::decorator([token = chosen->token](beast::websocket::response_type& r) {
-      if (!token.empty()) r.set(beast::http::field::sec_websocket_protocol, token);
-    }));
+    ws->set_option(
+        beast::websocket::stream_base::decorator([token = chosen->token](beast::websocket::response_type& r) {
+          if (!token.empty()) r.set(beast::http::field::sec_websocket_protocol, token);
+        }));
     setup_.session.over = moql::binding::qmux_websocket;
     setup_.wire.over = moql::qmux::carrier::messages;
     setup_.wire.wire = chosen->wire;
@@ -118,7 +115,8 @@ class newcomer : public std::enable_shared_from_this<newcomer> {
     ws->async_accept(request, [self = shared_from_this(), ws](error_code e) {
       if (e) return;
       using peer_type = message_peer<beast::websocket::stream<Socket>>;
-      std::make_shared<peer_type>(self->shared_->host, std::move(self->setup_), std::move(*ws), self->shared_->tls)->start();
+      std::make_shared<peer_type>(self->shared_->host, std::move(self->setup_), std::move(*ws), self->shared_->tls)
+          ->start();
     });
   }
 
@@ -127,8 +125,9 @@ class newcomer : public std::enable_shared_from_this<newcomer> {
   template <class Socket>
   void answer(std::shared_ptr<Socket> socket) {
     const auto& request = request_.get();
-    std::optional<web_page> page;
-    if (shared_->web && request.method() == beast::http::verb::get) page = shared_->web({request.target().data(), request.target().size()});
+    std::optional<net::web_page> page;
+    if (shared_->web && request.method() == beast::http::verb::get)
+      page = shared_->web({request.target().data(), request.target().size()});
     if (!page) return refuse(socket, beast::http::status::not_found, "nothing here\n");
     reply(socket, beast::http::status::ok, std::move(page->body), page->type);
   }
@@ -185,7 +184,7 @@ class server : public std::enable_shared_from_this<server> {
 
 /// Null, with the reason, if the port is busy or the certificate is none. Without certificate there is no TLS.
 [[nodiscard]] inline std::shared_ptr<server> listen(net::host& h, const net::listen_options& o, std::string& why,
-                                                    web_handler web = {}) {
+                                                    net::web_handler web = {}) {
   auto shared = std::make_shared<shared_setup>(shared_setup{h, o, {}, std::move(web)});
   if (!o.cert_file.empty()) {
     shared->tls = server_context(o, alpn_of(o), why);

@@ -83,4 +83,11 @@ inline void expect_certificate(tls_stream& s, const net::dial_options& o, const 
   return false;
 }
 
+/// Why a handshake failed: OpenSSL's verdict on the certificate, if that was it.
+[[nodiscard]] inline std::string handshake_text(tls_stream& s, const boost::system::error_code& e) {
+  const long verdict = SSL_get_verify_result(s.native_handle());
+  if (verdict == X509_V_OK) return "TLS: " + e.message();
+  return std::string("the certificate is not accepted: ") + X509_verify_cert_error_string(verdict);
+}
+
 }  // namespace websocket

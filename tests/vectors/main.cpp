@@ -1,5 +1,6 @@
-// vectors DIR [--verbose]: runs every messages*.jsonl, invalid*.jsonl and sessions/*.json of a folder.
-// The last line is "N passed, M failed"; the exit code is 0 only when nothing failed, 2 when the folder is not usable.
+// vectors DIR [--verbose]: runs every messages*.jsonl, invalid*.jsonl and sessions/*.json of a folder, and of it and
+// its folder qmux every frames*.jsonl, reactions*.jsonl and recorded connection. The last line is "N passed, M failed";
+// the exit code is 0 only when nothing failed, 2 when the folder is not usable.
 
 #include <cstring>
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <iterator>
 
 #include "invalid.hpp"
+#include "qmux_sessions.hpp"
 #include "sessions.hpp"
 #include "streams.hpp"
 #include "valid.hpp"
@@ -39,7 +41,17 @@ verdict guarded(const std::string& where, F f) {
   }
 }
 
-void run_lines(const fs::path& file, bool valid, report& out) {
+json parsed(const fs::path& file) {
+  std::ifstream in(file);
+  if (!in) throw unusable("cannot read " + file.string());
+  try {
+    return json::parse(in);
+  } catch (const nlohmann::json::exception& e) {
+    throw unusable(file.string() + ": not JSON: " + e.what());
+  }
+}
+
+void run_lines(const fs::path& file, verdict (*judge)(const json&), report& out) {
   std::ifstream in(file);
   if (!in) throw unusable("cannot read " + file.string());
   std::size_t number = 0;
@@ -55,25 +67,36 @@ void run_lines(const fs::path& file, bool valid, report& out) {
     }
     const std::string id =
         line.is_object() && line.contains("id") && line["id"].is_string() ? line["id"].get<std::string>() : where;
-    out.add(id, guarded(where, [&] { return valid ? run_valid(line) : run_invalid(line); }));
+    out.add(id, guarded(where, [&] { return judge(line); }));
   }
 }
 
-void run_file(const fs::path& file, report& out) {
-  std::ifstream in(file);
-  if (!in) throw unusable("cannot read " + file.string());
-  json session;
-  try {
-    session = json::parse(in);
-  } catch (const nlohmann::json::exception& e) {
-    throw unusable(file.string() + ": not JSON: " + e.what());
-  }
+/// `each(json, name, add)` judges one file.
+template <class Each>
+void run_file(const fs::path& file, report& out, Each&& each) {
+  const json whole = parsed(file);
   const std::string name = file.filename().string();
   const verdict v = guarded(file.string(), [&] {
-    run_session(session, name, [&](const std::string& id, const verdict& each) { out.add(id, each); });
+    each(whole, name, [&](const std::string& id, const verdict& one) { out.add(id, one); });
     return verdict::pass("");
   });
   if (v.result == verdict::kind::fail) out.add(name, v);
+}
+
+/// Of the folder itself, whose other .json files may be anything, only what says its QMux version.
+void run_qmux(const fs::path& dir, report& out) {
+  for (const fs::path& p : sorted(dir)) {
+    const std::string name = p.filename().string();
+    if (name.ends_with(".jsonl") && name.starts_with("frames")) run_lines(p, run_qmux_frame, out);
+    if (name.ends_with(".jsonl") && name.starts_with("reactions")) run_lines(p, run_qmux_reaction, out);
+    if (p.extension() != ".json") continue;
+    const json whole = parsed(p);
+    const auto has = [&](const char* key) { return whole.is_object() && whole.contains(key); };
+    if (has("qmux_version") && has("messages"))
+      run_file(p, out, [](const json& j, const std::string& id, auto&& add) { run_qmux_session(j, id, add); });
+    else if (has("offers"))
+      run_file(p, out, [](const json& j, const std::string& id, auto&& add) { run_qmux_offers(j, id, add); });
+  }
 }
 
 void run(const fs::path& dir, report& out) {
@@ -81,12 +104,15 @@ void run(const fs::path& dir, report& out) {
   for (const fs::path& p : sorted(dir)) {
     const std::string name = p.filename().string();
     if (!name.ends_with(".jsonl")) continue;
-    if (name.starts_with("messages")) run_lines(p, true, out);
-    if (name.starts_with("invalid")) run_lines(p, false, out);
+    if (name.starts_with("messages")) run_lines(p, run_valid, out);
+    if (name.starts_with("invalid")) run_lines(p, run_invalid, out);
   }
   if (fs::is_directory(dir / "sessions"))
     for (const fs::path& p : sorted(dir / "sessions"))
-      if (p.extension() == ".json") run_file(p, out);
+      if (p.extension() == ".json")
+        run_file(p, out, [](const json& j, const std::string& id, auto&& add) { run_session(j, id, add); });
+  run_qmux(dir, out);
+  if (fs::is_directory(dir / "qmux")) run_qmux(dir / "qmux", out);
   if (out.empty()) throw unusable("no vectors in " + dir.string());
 }
 

@@ -5,10 +5,10 @@
 /// clock to it. The same options, operations and steps give the same events in the same order, always; `trace` is a
 /// hash over them. A caller that breaks the contract of transport.hpp is not stopped but counted in `violations`.
 
+#include "../base/buffers.hpp"
 #include "../base/index.hpp"
 #include "../base/slab.hpp"
 #include "../delivery/heap.hpp"
-#include "buffers.hpp"
 #include "transport.hpp"
 
 namespace moql {

@@ -152,6 +152,11 @@ class session {
   errc unsubscribe(subscription_id id) noexcept {
     return command([&] { return e_.subscribe.unsubscribe(id); });
   }
+  /// Reads no more of one group that has started and not finished: stops its stream. Nothing more is heard of it, the
+  /// subscription goes on. wrong_state when it is not coming in.
+  errc skip(subscription_id id, std::uint64_t group) noexcept {
+    return command([&] { return e_.subscribe.skip(id, group); });
+  }
 
   /// Fetches one group of a track, live or ended. 03 on.
   result<fetch_id> fetch(std::string_view broadcast, std::string_view track, std::uint64_t group,
@@ -230,7 +235,7 @@ class session {
 
   /// Whether `next_event` is worth calling.
   [[nodiscard]] bool has_events() const noexcept {
-    return !c().events.empty() || !c().readable.empty() || (c().is_over() && !has_said_closed_);
+    return c().is_over() ? !has_said_closed_ : !c().events.empty() || !c().readable.empty();
   }
   [[nodiscard]] bool is_established() const noexcept { return c().is_established; }
   [[nodiscard]] bool is_closed() const noexcept { return c().is_over(); }

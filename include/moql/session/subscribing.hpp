@@ -113,6 +113,19 @@ class subscribing {
     c_.tell({{}, about::subscription, h, {}, true});
     return errc::ok;
   }
+  /// Reads no more of a group that is coming in; nothing more is heard of it.
+  [[nodiscard]] errc skip(subscription_id id, std::uint64_t group) noexcept {
+    subscribed* s = live(id);
+    if (s == nullptr) return errc::stale_handle;
+    for (std::uint32_t i = s->first_group; i != no_slot; i = c_.streams[i].after) {
+      if (c_.streams[i].sequence != group) continue;
+      stop_reading(*s, c_.streams[i]);
+      account(*s, group, group);
+      check_done(slot_of(id), *s);
+      return errc::ok;
+    }
+    return errc::wrong_state;
+  }
 
   /// The version is known: writes what was asked before.
   [[nodiscard]] errc begin(stream_record& r) noexcept {
@@ -348,9 +361,16 @@ class subscribing {
     if (const auto range = span_of(s)) return s.accounted.covers(range->first, range->last);
     return s.end.has_value();  // an end without a start: nothing was there to deliver
   }
+  /// Groups may overtake SUBSCRIBE_OK, and on 03 and 04 that need not say a start.
+  [[nodiscard]] static bool knows_start(const subscribed& s) noexcept {
+    if (s.start) return true;
+    const auto& asked = s.options.want.group_start;
+    const auto seen = s.seen.lowest();
+    return s.is_accepted && (!asked || (seen && *seen <= *asked));
+  }
   void check_done(slot_handle h, subscribed& s) noexcept {
     if (s.is_gone || !is_complete(s)) return;
-    const bool is_bounded = s.options.want.group_end && span_of(s) && !s.options.keep_open;
+    const bool is_bounded = s.options.want.group_end && knows_start(s) && span_of(s) && !s.options.keep_open;
     const bool says_end = s.end.has_value();
     // Up to 04 nothing says which group is the last, so an end alone leaves time for stragglers.
     if (says_end || is_bounded) finish(h, s, errc::ok, 0);
@@ -367,16 +387,16 @@ class subscribing {
     s.is_gone = true;
     c_.cancel_timer(timer_kind::straggler, h);
     by_wire_.erase(s.wire_id);
-    while (s.first_group != no_slot) {
-      stream_record& g = c_.streams[s.first_group];
-      unlink(s, g);
-      g.kind = stream_kind::closing;
-      g.owner = no_slot;
-      g.is_held = false;
-      c_.stop(g, stream_code::cancelled);
-    }
+    while (s.first_group != no_slot) stop_reading(s, c_.streams[s.first_group]);
     if (stream_record* r = c_.streams.find(s.stream); r != nullptr && r->kind == stream_kind::subscribe_ours)
       c_.leave(*r);
+  }
+  void stop_reading(subscribed& s, stream_record& g) noexcept {
+    unlink(s, g);
+    g.kind = stream_kind::closing;
+    g.owner = no_slot;
+    g.is_held = false;
+    c_.stop(g, stream_code::cancelled);
   }
   void unlink(subscribed& s, stream_record& r) noexcept {
     if (r.before != no_slot)

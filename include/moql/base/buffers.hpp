@@ -8,7 +8,7 @@
 #include <new>
 #include <utility>
 
-#include "../base/bytes.hpp"
+#include "bytes.hpp"
 
 namespace moql {
 
