@@ -3,6 +3,9 @@
 ///
 /// The smallest whole program: a server, one broadcast with one live track, a page to look at it. Subscribers read the
 /// track through cursors of their own; what a slow one cannot take in time is dropped for it alone.
+/// Exit codes: 0 stopped by a signal, 2 not started.
+
+#include <boost/asio/signal_set.hpp>
 
 #include "net/command_line.hpp"
 #include "net/listen.hpp"
@@ -14,6 +17,11 @@ namespace {
 
 class picture_server : public net::program {
  public:
+  picture_server() {
+    stopped_.async_wait([this](const boost::system::error_code& e, int) {
+      if (!e) leave();
+    });
+  }
   int run(net::listen_options o, const std::string& broadcast, const std::string& web) {
     broadcast_ = broadcast;
     std::string why;
@@ -51,14 +59,29 @@ class picture_server : public net::program {
   }
   void on_gone(net::peer& p, const net::ending& why) override {
     std::fprintf(stderr, "%s left: %s\n", p.address().c_str(), why.text.c_str());
+    if (is_leaving_ && host_.peers().empty()) host_.stop();
   }
   void on_unreachable(const net::ending&) override {}
 
  private:
+  /// Tells everybody, and waits a little for them to hear it.
+  void leave() {
+    is_leaving_ = true;
+    listener_->close();
+    if (host_.peers().empty()) return host_.stop();
+    for (const auto& p : host_.peers()) p->session.close();
+    host_.touch();
+    patience_.expires_after(std::chrono::seconds(2));
+    patience_.async_wait([this](const boost::system::error_code&) { host_.stop(); });
+  }
+
   net::host host_{*this};
   examples::picture_track picture_{host_};
   std::string broadcast_;
   std::unique_ptr<net::listener> listener_;
+  boost::asio::steady_timer patience_{host_.io()};
+  boost::asio::signal_set stopped_{host_.io(), SIGINT, SIGTERM};
+  bool is_leaving_ = false;
 };
 
 }  // namespace
@@ -72,7 +95,11 @@ int main(int argc, char** argv) {
   app.add_option("--key", o.key_file, "Its private key, PEM");
   app.add_option("--broadcast", broadcast, "Its path")->capture_default_str();
   app.add_option("--web", web, "Serve the files of this folder over HTTP on the TCP port");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? net::all_well : net::not_started;
+  }
   o.protocols = net::protocols_of(o.session.versions);
   return picture_server().run(o, broadcast, web);
 }

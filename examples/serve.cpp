@@ -59,6 +59,11 @@ class server : public net::program {
 
   void on_event(net::peer& p, const moql::event& e, moql::instant now) override {
     if (options_.log) std::fprintf(stderr, "%s %s\n", p.address().c_str(), examples::text_of(e).c_str());
+    const auto* closed = std::get_if<moql::session_closed>(&e);
+    // That a peer leaves, in order or not, is no news; that we had to throw it out is.
+    if (closed != nullptr && !closed->by_peer && closed->why != moql::errc::ok &&
+        closed->why != moql::errc::transport_closed)
+      std::fprintf(stderr, "moql-serve: %s: %s\n", p.address().c_str(), net::text_of(*closed).c_str());
     hub_.on_event(p, e, now);
     progress_.bytes = hub_.bytes();
     progress_.groups = hub_.groups();
@@ -66,8 +71,8 @@ class server : public net::program {
     progress_.show("passed on");
   }
   void on_gone(net::peer& p, const net::ending& why) override {
-    if (!why.in_order || options_.log)
-      std::fprintf(stderr, "moql-serve: %s (%s): %s\n", p.address().c_str(), std::string(p.transport()).c_str(),
+    if (options_.log)
+      std::fprintf(stderr, "%s left (%s): %s\n", p.address().c_str(), std::string(p.transport()).c_str(),
                    why.text.c_str());
     if (is_leaving_ && host_.peers().empty()) host_.stop();
   }

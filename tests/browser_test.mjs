@@ -68,8 +68,8 @@ const scratch = mkdtempSync(join(tmpdir(), "moql-browser-")); // for what a serv
 function start(path, args) {
   const child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, TMPDIR: scratch } });
   running.add(child);
-  child.over = new Promise((resolve) => child.once("exit", resolve)).then(() => running.delete(child));
-  child.on("error", (error) => child.stderr.emit("data", String(error)));
+  child.over = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
+  child.over.then(() => running.delete(child));
   return child;
 }
 async function stop(child, signal = "SIGTERM") {
@@ -91,6 +91,7 @@ class Server {
         const found = /port (\d+), certificate/.exec(server.said);
         if (found) resolve(Number(found[1]));
       });
+      server.child.once("error", reject);
       server.child.once("exit", () => reject(new Error(`moql-serve did not start: ${server.said.trim()}`)));
       setTimeout(() => reject(new Error("moql-serve names no port")), patience).unref();
     });
@@ -112,6 +113,9 @@ class Page {
     page.tab = await browser.newPage({ viewport: { width: 1160, height: 900 } });
     page.tab.setDefaultTimeout(patience);
     page.tab.on("pageerror", (error) => page.errors.push(String(error)));
+    page.tab.on("requestfailed", (request) => {
+      if (/js$/.test(request.url())) page.errors.push(`${request.url()}: ${request.failure().errorText}`);
+    });
     await page.tab.goto(`http://127.0.0.1:${port}/?${new URLSearchParams(query)}`);
     return page;
   }
@@ -125,7 +129,7 @@ class Page {
     try {
       await this.tab.waitForFunction(is, [id, what.source], { polling: 100 });
     } catch {
-      const said = (await this.text("notice")) || (await this.text("status"));
+      const said = this.errors[0] ?? ((await this.text("notice")) || (await this.text("status")));
       throw new Error(`#${id} is "${await this.text(id)}", not ${what} (${said})`);
     }
   }
@@ -163,7 +167,7 @@ class Page {
   }
   async close() {
     await this.tab.close();
-    expect(this.errors.length === 0, `the page threw ${this.errors[0]}`);
+    expect(this.errors.length === 0, this.errors[0]);
   }
 }
 
@@ -200,7 +204,7 @@ async function watches(transport, version) {
     await other.button(path).waitFor({ state: "detached" });
     await other.shows("notice", /not announced/);
   });
-  await check(`${is}: no page threw anything`, () => Promise.all([page.close(), other.close()]));
+  await check(`${is}: nothing failed in the pages`, () => Promise.all([page.close(), other.close()]));
   await server.stop();
 }
 
@@ -301,7 +305,8 @@ async function group(name, body) {
   }
 }
 for (const transport of transports) {
-  for (const version of versionsOver[transport]) await group(`${names[transport]} ${version}`, () => watches(transport, version));
+  for (const version of versionsOver[transport])
+    await group(`${names[transport]} ${version}`, () => watches(transport, version));
   await group(names[transport], () => recovers(transport));
 }
 await group("everybody", reachesEverybody);

@@ -158,6 +158,36 @@ def crossing():
             require(sha(out) == sha(path), f"{a} {va} to {b} {vb}: other bytes came out")
 
 
+def feed(process, stop):
+    """Lines to a program's standard input until it is gone or `stop` is set."""
+
+    def lines():
+        n = 0
+        try:
+            while not stop.wait(0.05):
+                n += 1
+                process.stdin.write(b"line %d\n" % n)
+                process.stdin.flush()
+        except OSError:
+            pass
+
+    threading.Thread(target=lines, daemon=True).start()
+
+
+def first_output(command):
+    """Starts a subscriber, again until its broadcast has been announced; the process and its first line."""
+    for _ in range(200):
+        q = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        watchdog = threading.Timer(patience, q.kill)
+        watchdog.start()
+        line = q.stdout.readline()
+        watchdog.cancel()
+        if line:
+            break
+        q.communicate()
+    return q, line
+
+
 @test
 def standard_input():
     """what is piped in comes out live"""
@@ -168,22 +198,8 @@ def standard_input():
         q = None
         try:
             stop = threading.Event()
-
-            def feed():
-                n = 0
-                while not stop.wait(0.05):
-                    n += 1
-                    p.stdin.write(b"line %d\n" % n)
-                    p.stdin.flush()
-
-            threading.Thread(target=feed, daemon=True).start()
-            for _ in range(200):
-                q = subprocess.Popen([subscribe, s.url("moqt"), "room/a", "live", *options], stdout=subprocess.PIPE,
-                                     stderr=subprocess.PIPE)
-                line = q.stdout.readline()
-                if line:
-                    break
-                q.wait(patience)
+            feed(p, stop)
+            q, line = first_output([subscribe, s.url("moqt"), "room/a", "live", *options])
             require(line.startswith(b"line "), f"nothing came out: {line!r}")
             stop.set()
             q.send_signal(signal.SIGINT)
@@ -320,22 +336,16 @@ def garbage_from_clients():
 @test
 def lost_server():
     """a subscriber whose server dies says that the connection was lost"""
-    path = make_file("file", 300_000)
     s = server()
     p = subprocess.Popen([publish, s.url("ws"), "room/a", "live", "-", "--quiet"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     q = None
     try:
-        for _ in range(200):
-            p.stdin.write(b"x" * 1000)
-            p.stdin.flush()
-            q = subprocess.Popen([subscribe, s.url("ws"), "room/a", "live", "--quiet"], stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True)
-            if q.stdout.read(1):
-                break
-            q.wait(patience)
+        feed(p, threading.Event())
+        q, first = first_output([subscribe, s.url("ws"), "room/a", "live", "--quiet"])
+        require(first, "nothing came out")
         s.process.kill()
         said = q.communicate(timeout=patience)[1]
-        require(q.returncode == 1 and "lost" in said, f"exit code {q.returncode}: {said}")
+        require(q.returncode == 1 and b"lost" in said, f"exit code {q.returncode}: {said}")
         said = p.communicate(timeout=patience)[1]
         require(p.returncode == 1 and b"lost" in said, f"exit code {p.returncode}: {said}")
     finally:

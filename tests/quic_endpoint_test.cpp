@@ -175,7 +175,7 @@ TEST_CASE("a server that speaks none of the offered versions is unreachable, and
   both_ends p;
   const auto server = listen(p, listening(good(), only(lite06)));
   const std::string why = failure(p, at(server->port()), dialling(only(lite03, lite04)));
-  CHECK(why == at(server->port()) + ": the peer speaks none of moq-lite-04 and moq-lite-03");
+  CHECK(why == at(server->port()) + ": the peer speaks none of the versions offered: moq-lite-04 and moq-lite-03");
   CHECK(p.host.peers().empty());
 }
 

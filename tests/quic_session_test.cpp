@@ -132,7 +132,7 @@ TEST_CASE("500 groups past a stream-credit limit of 10 arrive without loss, in e
 }
 
 TEST_CASE("groups arrive whole though every twentieth packet is lost [seed 3.1.2]") {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1u, 2u, 3u}) {
     CAPTURE(seed);
     quic_pair p(lite06, {.seed = seed, .loss_percent = 5, .delay = milliseconds(10)});
     track_cache video({.max_age_ms = 600'000});

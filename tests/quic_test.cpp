@@ -40,7 +40,7 @@ TEST_CASE("a QUIC connection keeps what the transport contract promises [seed 3.
 }
 
 TEST_CASE("a QUIC connection keeps its promises though every twentieth packet is lost [seed 3.1.2]") {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1u, 2u, 3u}) {
     CAPTURE(seed);
     testing::conformance::check_adapter(maker{{.seed = seed, .loss_percent = 5}});
   }

@@ -164,7 +164,7 @@ TEST_CASE("WebTransport on QUIC keeps what the transport contract promises [seed
 }
 
 TEST_CASE("WebTransport on QUIC keeps its promises though every twentieth packet is lost [seed 3.1.1 3.1.2]") {
-  for (const std::uint64_t seed : {1, 2}) {
+  for (const std::uint64_t seed : {1u, 2u}) {
     CAPTURE(seed);
     conformance::check_adapter(maker{{.seed = seed, .loss_percent = 5}});
   }

@@ -104,7 +104,8 @@ class tls_session {
   /// A failed handshake in one line: the certificate, the protocols, or what the alert says.
   [[nodiscard]] std::string why(std::uint8_t alert) const {
     if (!distrust_.empty()) return distrust_;
-    if (alert == GNUTLS_A_NO_APPLICATION_PROTOCOL) return "the peer speaks none of " + detail::listed(protocols_);
+    if (alert == GNUTLS_A_NO_APPLICATION_PROTOCOL)
+      return "the peer speaks none of the versions offered: " + detail::listed(protocols_);
     const char* name = gnutls_alert_get_name(static_cast<gnutls_alert_description_t>(alert));
     return std::string("the TLS handshake failed: ") + (name == nullptr ? "unknown alert" : name);
   }

@@ -53,6 +53,9 @@ class dialler : public std::enable_shared_from_this<dialler> {
     setup_.session = options_.session;
     setup_.session.side = moql::endpoint::client;
     setup_.wire.who = moql::qmux::side::client;
+    setup_.wire.caps.ping_interval = moql::seconds(1);  // what the deployed stacks do: it measures
+    setup_.wire.caps.idle_timeout = options_.idle_timeout;
+    setup_.wire.caps.handshake_timeout = options_.handshake_timeout;
     setup_.address = address_text(to);
     if (scheme_ == moql::url_scheme::tcp) return start_bytes();
     if (scheme_ == moql::url_scheme::ws) return upgrade(std::make_shared<plain_socket>(std::move(tcp_)));

@@ -29,10 +29,16 @@ class newcomer : public std::enable_shared_from_this<newcomer> {
     setup_.session = shared_->options.session;
     setup_.session.side = moql::endpoint::server;
     setup_.wire.who = moql::qmux::side::server;
+    setup_.wire.caps.ping_interval = moql::seconds(1);  // what the deployed stacks do: it measures
+    setup_.wire.caps.idle_timeout = shared_->options.idle_timeout;
+    setup_.wire.caps.handshake_timeout = shared_->options.handshake_timeout;
     setup_.wire.caps.max_streams_bidi = shared_->options.streams_max;
     setup_.wire.caps.max_streams_uni = shared_->options.streams_max;
-    tcp_.expires_after(patience);
     tcp_.socket().non_blocking(true, e);
+    deadline_.expires_after(patience);
+    deadline_.async_wait([self = shared_from_this()](error_code cancelled) {
+      if (!cancelled) self->tcp_.close();
+    });
     look();
   }
 
@@ -43,14 +49,11 @@ class newcomer : public std::enable_shared_from_this<newcomer> {
 
   /// The first byte tells: 0x16 begins a TLS record, G a request, anything else the first record of QMux.
   void look() {
-    deadline_.expires_after(patience);
-    deadline_.async_wait([self = shared_from_this()](error_code e) {
-      if (!e) self->tcp_.close();
-    });
     tcp_.socket().async_wait(asio::socket_base::wait_read, [self = shared_from_this()](error_code e) {
-      self->deadline_.cancel();
       char first = 0;
       if (!e) self->tcp_.socket().receive(asio::buffer(&first, 1), asio::socket_base::message_peek, e);
+      if (e == asio::error::would_block) return self->look();  // woken for nothing
+      self->deadline_.cancel();
       if (e) return;
       if (first == 0x16) return self->start_tls();
       if (first == 'G') return self->read_request(std::make_shared<beast::tcp_stream>(std::move(self->tcp_)));

@@ -8,6 +8,7 @@
 
 #include <moql/binding/http3_settings.hpp>
 
+#include <algorithm>
 #include <map>
 #include <unordered_map>
 
@@ -24,7 +25,10 @@ struct options {
   request ask{};    ///< Client.
   welcome offer{};  ///< Server.
   moql::duration opening_max = moql::seconds(10);
-  moql::duration closing_max = moql::milliseconds(500);  ///< How long a closed session waits for the peer's answer.
+  /// How long a session that we have closed waits for the peer's answer, and then for the peer to leave first: browsers
+  /// forget why a session was closed if the connection is lost right after.
+  moql::duration closing_max = moql::milliseconds(500);
+  moql::duration lingering_max = moql::milliseconds(100);
   std::size_t early_streams_max = 64;  ///< Streams that may come before the session is open, and their bytes.
   std::size_t early_bytes_max = 256 * 1024;
 };
@@ -57,7 +61,7 @@ class session final : public net::transport_events, public moql::transport_defau
     for (const key_type id : std::exchange(talking_, {}))
       if (stream* st = find(id)) talk(id, *st);
     if (is_refused_) return shut(http3::code::no_error, {});
-    if (has_ended_ && is_connect_done()) shut(http3::code::no_error, {});
+    if (has_ended_ && is_connect_done()) leave();
   }
   /// All that was written is on its way. True if that allowed more to be written: flush again.
   bool flushed() noexcept {
@@ -369,6 +373,7 @@ class session final : public net::transport_events, public moql::transport_defau
   void end(const moql::close_info& why) noexcept;
   void lose_connect(moql::stream_id id, stream& s, std::uint64_t code) noexcept;
   void fail(http3::code code, std::string why) noexcept;
+  void leave() noexcept;
   [[nodiscard]] bool is_connect_done() noexcept {
     const stream* s = find(connect_id_);
     return s == nullptr || (s->out_over && (s->in_over || is_ended_by_peer_));
@@ -391,6 +396,7 @@ class session final : public net::transport_events, public moql::transport_defau
   bool is_refused_ = false;
   bool has_ended_ = false;
   bool is_ended_by_peer_ = false;
+  bool is_lingering_ = false;
   bool is_over_ = false;
   http3::code fault_ = http3::code::no_error;
   moql::close_info ended_{};

@@ -345,5 +345,11 @@ void session<Lower>::fail(http3::code code, std::string why) noexcept {
   why_ = std::move(why);
   end({false, static_cast<std::uint64_t>(code), why_});
 }
+/// Both sides have said that the session is over.
+template <moql::transport Lower>
+void session<Lower>::leave() noexcept {
+  if (is_ended_by_peer_) return shut(http3::code::no_error, {});
+  if (!std::exchange(is_lingering_, true)) deadline_ = std::min(deadline_, now_ + options_.lingering_max);
+}
 
 }  // namespace webtransport

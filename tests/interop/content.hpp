@@ -9,7 +9,8 @@
 namespace interop {
 
 inline constexpr std::uint64_t timescale = 1000;
-inline constexpr std::uint64_t max_age_ms = 10'000;
+/// A group lasts a second of media time, so anything short would let groups expire on 05 and 06.
+inline constexpr std::uint64_t max_age_ms = 3'600'000;
 
 /// Byte `i` of frame `f` of group `g`.
 [[nodiscard]] constexpr std::uint8_t byte_at(std::uint64_t g, std::uint64_t f, std::uint64_t i) {

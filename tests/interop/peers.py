@@ -86,39 +86,28 @@ def node():
                 ["qmux-00", "qmux-01", "qmux-02"], folder=folder)
 
 
-def deno():
-    folder = with_packages("deno")
-    program = os.path.join(folder, "node_modules", ".bin", "deno")
-    title = do([program, "--version"], folder).splitlines()[0]
-    with open(os.path.join(folder, "package-lock.json")) as f:
-        names = [n.removeprefix("node_modules/") for n in json.load(f)["packages"] if "/@moq/" in n]
-    title = ", ".join([package_versions(folder, *names)] if names else []) + f" on {title}"
-    return Peer("deno", title, [program, "run", "-A", os.path.join(folder, "deno-peer.mjs")], ["moqt", "https"], ALL,
-                folder=folder)
-
-
 def rust():
     need("cargo")
     source = os.path.join(HERE, "rust")
-    target = os.path.join(CACHE, "rust")
+    target = os.path.join(CACHE, "cargo")
     do(["cargo", "build", "--release", "--locked"], source, CARGO_TARGET_DIR=target)
     with open(os.path.join(source, "Cargo.lock")) as f:
-        found = dict(re.findall(r'name = "((?:moq|web-transport|qmux)[\w-]*)"\nversion = "([^"]+)"', f.read()))
-    title = ", ".join(f"{n} {v}" for n, v in sorted(found.items()))
-    return Peer("rust", title, [os.path.join(target, "release", "rust-peer")], ["moqt", "https", "ws", "tcp"], ALL)
+        found = dict(re.findall(r'name = "([^"]+)"\nversion = "([^"]+)"', f.read()))
+    title = ", ".join(f"{n} {found[n]}" for n in ("moq-net", "moq-tokio", "qmux", "web-transport-moq"))
+    return Peer("rust", title, [os.path.join(target, "release", "rust-peer")], ["moqt", "https", "ws", "tcp"], ALL,
+                our_options=["--any-reason"])  # it makes up the reasons of closes
 
 
 def go():
     need("go")
     source = os.path.join(HERE, "go")
-    program = os.path.join(CACHE, "go-peer")
-    os.makedirs(CACHE, exist_ok=True)
-    do(["go", "build", "-o", program, "."], source, GOFLAGS="-mod=readonly")
+    program = os.path.join(CACHE, "go", "go-peer")
+    do(["go", "build", "-o", program, "."], source, GOFLAGS="-mod=mod")
     with open(os.path.join(source, "go.mod")) as f:
-        found = re.findall(r"^\s*(?:require )?(github\.com/\S+) (v\S+)(?!.*indirect)", f.read(), re.M)
+        found = re.findall(r"^\s*(?:require )?(github\.com/\S+) (v\S+)$", f.read(), re.M)
     title = ", ".join(f"{n.removeprefix('github.com/')} {v}" for n, v in found)
     # Its paths begin with a slash, and a prefix without one ends its process.
     return Peer("go", title, [program], ["moqt", "https"], ["04"], our_options=["--slashes"])
 
 
-BUILDERS = {"node": node, "rust": rust, "go": go, "deno": deno}
+BUILDERS = {"node": node, "rust": rust, "go": go}

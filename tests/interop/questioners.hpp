@@ -173,7 +173,8 @@ class end_of_session final : public group_counter {
     if (is_leaving() || !has_group_) return subscriber::closed(c);
     const std::string_view n = options().scenario;
     if (n == "loss" && c.why != moql::errc::ok) return pass();
-    if (n == "close-publisher" && c.by_peer && c.code == 0x3ea && c.reason == "gone") return pass();
+    const bool is_gone = c.by_peer && c.code == 0x3ea && (c.reason == "gone" || options().any_reason);
+    if (n == "close-publisher" && is_gone) return pass();
     fail("the session ended otherwise: " + text_of(c));
   }
   void ended(moql::subscription_id id, const moql::subscription_closed& c) override {

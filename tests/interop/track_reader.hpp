@@ -80,8 +80,10 @@ class track_reader {
       if (last != first) out += '-' + std::to_string(last);
     }
     if (whole_.empty()) out += " none";
+    std::size_t listed = 0;
     for (const auto& [group, p] : open_)
-      out += ", " + std::to_string(p.frame) + " frames of group " + std::to_string(group);
+      if (++listed <= 4) out += ", " + std::to_string(p.frame) + " frames of group " + std::to_string(group);
+    if (listed > 4) out += ", and a part of " + std::to_string(listed - 4) + " others";
     if (!broken_.empty()) out += ", " + std::to_string(broken_.size()) + " broken";
     if (!lost_.empty()) out += ", " + std::to_string(lost_.size()) + " lost";
     return out;

@@ -208,7 +208,7 @@ class connection {
   void flushed() noexcept;
   [[nodiscard]] duration idle() const noexcept;
   [[nodiscard]] instant idle_deadline() const noexcept;
-  [[nodiscard]] instant keep_alive_deadline() const noexcept;
+  [[nodiscard]] instant ping_deadline() const noexcept;
   [[nodiscard]] bool pings() const noexcept { return has_records(config_.wire); }
 
   config config_;
@@ -261,8 +261,9 @@ class connection {
   bool sent_since_heard_ = false;
 
   bool pings_now_ = false;
-  bool ping_is_leaving_ = false;
+  std::size_t ping_ahead_ = 0;  // bytes that the socket has yet to take until our last ping is gone
   bool ping_is_out_ = false;
+  instant last_ping_{};
   instant ping_sent_{};
   std::uint64_t next_ping_ = 0;
   std::uint64_t last_ping_heard_ = detail::no_end;

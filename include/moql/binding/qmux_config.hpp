@@ -46,6 +46,9 @@ struct limits {
   /// How long the peer may be silent; 0 waits for ever. The smaller of both sides counts.
   duration idle_timeout = seconds(30);
 
+  /// How often to measure the round trip; 0: only when there is a ping anyway, after a third of the idle timeout in
+  /// silence. Deployed stacks measure every second.
+  duration ping_interval{};
   /// How long the peer may take to send its parameters.
   duration handshake_timeout = seconds(10);
   /// How long we wait for the peer to shut its side after a close.

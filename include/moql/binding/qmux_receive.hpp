@@ -67,7 +67,7 @@ void connection::on_deadline(Sink& sink, instant now) noexcept {
     end_reason_ = "idle timeout";
     drops_at_once_ = !is_strict(config_.wire) && config_.over == carrier::byte_stream;
     end(phase::closed);
-  } else if (now >= keep_alive_deadline()) {
+  } else if (now >= ping_deadline()) {
     pings_now_ = true;
   }
   finish_input(sink, now);
@@ -80,10 +80,11 @@ void connection::on_sent(Sink& sink, std::size_t n, instant now) noexcept {
   if (n != 0) {
     last_sent_ = now;
     if (!std::exchange(sent_since_heard_, true)) idle_since_ = now;  // sending for ever to the deaf is no life
-    if (out_.empty() && std::exchange(ping_is_leaving_, false)) {
+    if (ping_ahead_ != 0 && n >= ping_ahead_) {
       ping_is_out_ = true;
       ping_sent_ = now;
     }
+    ping_ahead_ -= n < ping_ahead_ ? n : ping_ahead_;
   }
   flushed();
   while (!roomy_.empty() && !is_closed()) {

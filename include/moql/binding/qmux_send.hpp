@@ -43,7 +43,8 @@ inline connection::connection(const config& c, instant now, memory m) noexcept
       now_(now),
       started_(now),
       idle_since_(now),
-      last_sent_(now) {
+      last_sent_(now),
+      last_ping_(now) {
   if (!has_parameters(c.wire)) {  // messages only, and everything is allowed from the start
     is_ready_ = has_said_parameters_ = true;
     send_limit_ = own_limit_[0] = own_limit_[1] = w::varint_max;
@@ -177,9 +178,11 @@ inline bool connection::commit_control() noexcept {
     out_.put(frames::ping{true, pongs_.pop()});
   } else if (pings_now_) {
     pings_now_ = false;
+    last_ping_ = now_;
     if (pings()) {
       out_.put(frames::ping{false, next_ping_++});
-      ping_is_leaving_ = true;
+      ping_ahead_ = out_.size();
+      ping_is_out_ = false;
     } else {
       out_.put(frames::padding{});
     }
@@ -306,9 +309,15 @@ inline instant connection::idle_deadline() const noexcept {
   return d.us <= 0 || !pings() || !is_ready_ ? never_due : idle_since_ + d;
 }
 
-inline instant connection::keep_alive_deadline() const noexcept {
-  const duration d = idle();
-  return d.us <= 0 || !is_ready_ || pings_now_ || ping_is_leaving_ ? never_due : last_sent_ + duration{d.us / 3};
+inline instant connection::ping_deadline() const noexcept {
+  if (!has_parameters(config_.wire) || !is_ready_ || pings_now_ || ping_ahead_ != 0) return never_due;
+  instant next = never_due;
+  if (const duration d = idle(); d.us > 0) next = last_sent_ + duration{d.us / 3};
+  if (config_.caps.ping_interval.us > 0 && pings()) {
+    const instant t = last_ping_ + config_.caps.ping_interval;
+    if (t < next) next = t;
+  }
+  return next;
 }
 
 inline instant connection::next_deadline() const noexcept {
@@ -317,7 +326,7 @@ inline instant connection::next_deadline() const noexcept {
     return wish() == wish::drop ? never_due : drain_until_;
   }
   instant next = idle_deadline();
-  if (keep_alive_deadline() < next) next = keep_alive_deadline();
+  if (ping_deadline() < next) next = ping_deadline();
   if (!is_ready_ && config_.caps.handshake_timeout.us > 0) {
     const instant t = started_ + config_.caps.handshake_timeout;
     if (t < next) next = t;

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/webtransport-go"
 	"github.com/qumo-dev/gomoqt/moqt"
 )
 
@@ -191,6 +192,9 @@ func dial(o *options, mux *moqt.TrackMux) (*stage, error) {
 		DialWebTransportFunc: func(ctx context.Context, url string, _ http.Header, _ *tls.Config) (*http.Response,
 			moqt.WebTransportSession, error) {
 			rsp, conn, err := dialWeb(ctx, url, u.Host, clientTLS(o, moqt.NextProtoH3))
+			if missing, ok := errors.AsType[*webtransport.RequirementsNotMetError](err); ok {
+				err = unsupported("webtransport-go, client_conn.go: " + missing.Message)
+			}
 			if err == nil && conn.Subprotocol() != moqt.NextProtoMOQ {
 				err = fmt.Errorf("the server chose protocol %q", conn.Subprotocol())
 			}

@@ -2,7 +2,7 @@
 import { expect } from "./outcome.mjs";
 
 export const TIMESCALE = 1000;
-export const MAX_AGE_MS = 10000;
+export const MAX_AGE_MS = 3600000;
 
 export function payloadOf(g, f, size) {
   const out = new Uint8Array(size);

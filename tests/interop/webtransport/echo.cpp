@@ -29,8 +29,8 @@ class echo_peer final : public net::peer, private net::transport_events {
   void pump(moql::instant now) override {
     layer_.service(now);
     if (layer_.is_open() && !std::exchange(is_attached_, true)) {
-      say("open path=%s protocol=%s datagram=%zu", layer_.path().c_str(), std::string(layer_.protocol()).c_str(),
-          layer_.max_datagram());
+      say("open path=" + layer_.path() + " protocol=" + std::string(layer_.protocol()) +
+          " datagram=" + std::to_string(layer_.max_datagram()));
       layer_.attach(*this);
     }
     for (const auto& act : std::exchange(acts_, {})) act();
@@ -59,10 +59,8 @@ class echo_peer final : public net::peer, private net::transport_events {
     bool fin = false, is_over = false;
   };
 
-  template <class... Args>
-  static void say(const char* format, Args... args) {
-    std::printf(format, args...);
-    std::putchar('\n');
+  static void say(const std::string& line) {
+    std::puts(line.c_str());
     std::fflush(stdout);
   }
   void write(stream_id id, output& o) {
@@ -109,10 +107,10 @@ class echo_peer final : public net::peer, private net::transport_events {
     whole_.erase(id);
   }
   void on_reset(stream_id, std::uint64_t code, moql::instant) noexcept override {
-    say("reset %lld", static_cast<long long>(code));
+    say("reset " + std::to_string(code));
   }
   void on_stop(stream_id id, std::uint64_t code, moql::instant) noexcept override {
-    say("stop %lld", static_cast<long long>(code));
+    say("stop " + std::to_string(code));
     acts_.push_back([this, id, code] { layer_.reset(id, code); });
   }
   void on_writable(stream_id) noexcept override {}
@@ -121,8 +119,8 @@ class echo_peer final : public net::peer, private net::transport_events {
     acts_.push_back([this, d = data.clone()] { (void)layer_.datagram(d.view()); });
   }
   void on_close(const moql::close_info& why, moql::instant) noexcept override {
-    say("close application=%d code=%llu reason=%s", why.application, static_cast<unsigned long long>(why.code),
-        std::string(why.reason).c_str());
+    say("close application=" + std::to_string(why.application) + " code=" + std::to_string(why.code) +
+        " reason=" + std::string(why.reason));
   }
 
   std::shared_ptr<quic::link> link_;
