@@ -50,7 +50,7 @@ class publisher : public net::program {
                 .max_age_ms = from.is_file() ? net::for_ever_ms : o.max_age_ms,
                 .timescale = from.timescale(),
                 .bytes_max = std::uint64_t{1} << 40,  // a file is in memory anyway, the rest is bounded by its age
-                .groups_max = from.is_file() ? 64u : 1024u}),
+                .groups_max = from.is_file() ? UINT32_MAX : 1024u}),
         progress_(o.quiet) {
     interrupted_.async_wait([this](const boost::system::error_code& e, int) {
       if (!e) leave();

@@ -181,8 +181,21 @@ TEST_CASE("the hints to the transport order streams as the session does R-166 R-
     p.settle();
     CHECK(p.at(p.stream_of(1, 0)).order > p.at(p.stream_of(0, 0)).order);
     CHECK(p.at(p.stream_of(0, 1)).order > p.at(p.stream_of(1, 0)).order);
-    for (const auto id : p.groups()) CHECK(p.at(id).order >= 0);  // control streams keep the default
+    for (const auto id : p.groups()) CHECK(p.at(id).order < 0);  // control streams keep the default, 0
   }
+}
+
+TEST_CASE("no hint puts a group before the control streams, which get none R-166 [seed 4.1]") {
+  // A slow network would starve SUBSCRIBE_OK and TRACK_INFO behind the groups that need them.
+  scripted p(lite06, endpoint::server);
+  track_cache cache({.priority = 255});
+  p.serve_all(cache);
+  p.peer_subscribes({.priority = 255, .max_age_ms = 100'000}, 0);
+  REQUIRE(cache.begin_group(0x3fff, p.now) == errc::ok);
+  REQUIRE(cache.append(0x3fff, 1, bytes::copy("x")) == errc::ok);
+  p.settle();
+  REQUIRE(p.groups().size() == 1);
+  CHECK(p.at(p.groups().front()).order < 0);
 }
 
 TEST_CASE("two equal tracks with endless data get at least 45 percent each R-166 [seed 4.1 c]") {

@@ -59,11 +59,15 @@ struct fetching_pair : testing::pair {
 
 }  // namespace
 
-TEST_CASE("FETCH goes out in its version's layout, followed by the end R-131") {
+TEST_CASE("FETCH goes out in its version's layout, and its stream stays open until the answer ends R-131") {
   const auto sent = [](version v, const fetch_options& o) {
     fetcher s(v, o);
+    CHECK_FALSE(s.at(s.stream).fin);  // deployed publishers take that for a cancellation
+    const std::string out = s.out(s.stream);
+    s.fin(s.stream);
     CHECK(s.at(s.stream).fin);
-    return s.out(s.stream);
+    CHECK_FALSE(s.at(s.stream).reset);
+    return out;
   };
   const std::string names = "04726f6f6d05766964656f";
   for (const version v : {lite03, lite04, lite05}) CHECK(sent(v, {.priority = 200}) == "030d" + names + "c803");

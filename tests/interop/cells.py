@@ -27,8 +27,8 @@ class Cell:
 
     def __str__(self):
         how = f"{self.transport}/{self.qmux}" if self.qmux else self.transport
-        roles = f"{self.dials} dial" if self.scenario == "reverse" else f"{self.dials} dial, {self.publishes} publish"
-        return f"{self.peer} {self.version} {how} {self.scenario}: {roles}"
+        roles = "" if self.scenario == "reverse" else f", {self.publishes} publish"
+        return f"{self.peer} {self.version} {how} {self.scenario}: {self.dials} dial{roles}"
 
 
 @dataclasses.dataclass

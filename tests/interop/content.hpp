@@ -16,9 +16,7 @@ inline constexpr std::uint64_t max_age_ms = 3'600'000;
 [[nodiscard]] constexpr std::uint8_t byte_at(std::uint64_t g, std::uint64_t f, std::uint64_t i) {
   return static_cast<std::uint8_t>(g * 31 + f * 17 + i * 7 + (i >> 8) * 13);
 }
-[[nodiscard]] constexpr std::uint64_t timestamp_of(std::uint64_t g, std::uint64_t f) {
-  return g * timescale + f * 40;
-}
+[[nodiscard]] constexpr std::uint64_t timestamp_of(std::uint64_t g, std::uint64_t f) { return g * timescale + f * 40; }
 [[nodiscard]] inline moql::bytes payload_of(std::uint64_t g, std::uint64_t f, std::size_t size) {
   std::vector<std::uint8_t> out(size);
   for (std::size_t i = 0; i < size; ++i) out[i] = byte_at(g, f, i);

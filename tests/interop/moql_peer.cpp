@@ -51,9 +51,9 @@ int run_loopback(const arguments& a) {
         how.what == verdict::pass ? ++passed : ++failed;
         if (how.what == verdict::pass) continue;
         print({{"version", v.name},
-             {"scenario", s.name},
-             {"publisher", client_publishes ? "client" : "server"},
-             {"why", how.why}});
+               {"scenario", s.name},
+               {"publisher", client_publishes ? "client" : "server"},
+               {"why", how.why}});
       }
   if (passed + failed == 0) return say({verdict::unsupported, "no such scenario in that version"});
   if (failed != 0) return say({verdict::fail, std::to_string(failed) + " of " + std::to_string(passed + failed)});
@@ -131,7 +131,8 @@ int main(int argc, char** argv) {
   app.add_option("--cert", a.cert, "PEM certificate chain")->check(CLI::ExistingFile);
   app.add_option("--key", a.key, "PEM private key")->check(CLI::ExistingFile);
   app.add_option("--hash", a.hash, "SHA-256 of the only certificate to accept, in hex");
-  app.add_option("--qmux", a.qmux, "The one revision to speak")->check(CLI::IsMember({"qmux-00", "qmux-01", "qmux-02"}));
+  app.add_option("--qmux", a.qmux, "The one revision to speak")
+      ->check(CLI::IsMember({"qmux-00", "qmux-01", "qmux-02"}));
   app.add_option("--streams", a.streams, "Streams of each kind that the peer may have open");
   app.add_option("--timeout", a.timeout_s, "Seconds until giving up");
   app.add_flag("--slashes", a.has_slashes, "Paths begin with a slash");

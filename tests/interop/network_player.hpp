@@ -104,42 +104,61 @@ class network_player final : public net::program, public stage {
     host_.stop();
   }
   static void dump(const net::peer& p, const moql::event& e) {
-    static constexpr const char* names[] = {
-        "connected",       "peer_setup",        "bandwidth",        "probe_closed",
-        "goaway_received", "goaway_finished",   "session_closed",   "announced",
-        "announce_updated", "announce_ended",   "announced_all",    "interest_closed",
-        "subscription_started", "track_known",  "group_started",    "frame_part",
-        "group_finished",  "datagram_received", "groups_lost",      "subscription_end_known",
-        "subscription_closed", "fetch_part",    "fetch_closed",     "track_answered",
-        "subscribe_requested", "subscribe_updated", "track_requested", "fetch_requested",
-        "request_closed"};
+    static constexpr const char* names[] = {"connected",
+                                            "peer_setup",
+                                            "bandwidth",
+                                            "probe_closed",
+                                            "goaway_received",
+                                            "goaway_finished",
+                                            "session_closed",
+                                            "announced",
+                                            "announce_updated",
+                                            "announce_ended",
+                                            "announced_all",
+                                            "interest_closed",
+                                            "subscription_started",
+                                            "track_known",
+                                            "group_started",
+                                            "frame_part",
+                                            "group_finished",
+                                            "datagram_received",
+                                            "groups_lost",
+                                            "subscription_end_known",
+                                            "subscription_closed",
+                                            "fetch_part",
+                                            "fetch_closed",
+                                            "track_answered",
+                                            "subscribe_requested",
+                                            "subscribe_updated",
+                                            "track_requested",
+                                            "fetch_requested",
+                                            "request_closed"};
     static_assert(std::size(names) == std::variant_size_v<moql::event>);
     std::string more;
-    std::visit(moql::overload{
-                   [&](const moql::session_closed& c) { more = net::text_of(c); },
-                   [&](const moql::announced& a) { more = a.path; },
-                   [&](const moql::announce_ended& a) { more = a.path; },
-                   [&](const moql::subscribe_requested& r) { more = std::string(r.broadcast) + ' ' + std::string(r.track); },
-                   [&](const moql::track_requested& r) { more = std::string(r.broadcast) + ' ' + std::string(r.track); },
-                   [&](const moql::fetch_requested& r) { more = "group " + std::to_string(r.group); },
-                   [&](const moql::request_closed& c) { more = net::text_of(c.why, c.code); },
-                   [&](const moql::subscription_started& s) { more = s.group ? std::to_string(*s.group) : "start unknown"; },
-                   [&](const moql::subscription_closed& c) { more = net::text_of(c.why, c.code); },
-                   [&](const moql::fetch_closed& c) { more = net::text_of(c.why, c.code); },
-                   [&](const moql::group_started& g) { more = std::to_string(g.group); },
-                   [&](const moql::frame_part& f) {
-                     more = std::to_string(f.group) + '.' + std::to_string(f.frame) + " @" + std::to_string(f.timestamp) +
-                            ' ' + std::to_string(f.offset) + '+' + std::to_string(f.payload.size()) + '/' +
-                            std::to_string(f.size);
-                   },
-                   [&](const moql::group_finished& g) {
-                     more = std::to_string(g.group) + ' ' + net::text_of(g.why, g.code);
-                   },
-                   [&](const moql::groups_lost& g) { more = std::to_string(g.first) + '-' + std::to_string(g.last); },
-                   [&](const moql::datagram_received& d) { more = std::to_string(d.group); },
-                   [](const auto&) {},
-               },
-               e);
+    std::visit(
+        moql::overload{
+            [&](const moql::session_closed& c) { more = net::text_of(c); },
+            [&](const moql::announced& a) { more = a.path; },
+            [&](const moql::announce_ended& a) { more = a.path; },
+            [&](const moql::subscribe_requested& r) { more = std::string(r.broadcast) + ' ' + std::string(r.track); },
+            [&](const moql::track_requested& r) { more = std::string(r.broadcast) + ' ' + std::string(r.track); },
+            [&](const moql::fetch_requested& r) { more = "group " + std::to_string(r.group); },
+            [&](const moql::request_closed& c) { more = net::text_of(c.why, c.code); },
+            [&](const moql::subscription_started& s) { more = s.group ? std::to_string(*s.group) : "start unknown"; },
+            [&](const moql::subscription_closed& c) { more = net::text_of(c.why, c.code); },
+            [&](const moql::fetch_closed& c) { more = net::text_of(c.why, c.code); },
+            [&](const moql::group_started& g) { more = std::to_string(g.group); },
+            [&](const moql::frame_part& f) {
+              more = std::to_string(f.group) + '.' + std::to_string(f.frame) + " @" + std::to_string(f.timestamp) +
+                     ' ' + std::to_string(f.offset) + '+' + std::to_string(f.payload.size()) + '/' +
+                     std::to_string(f.size);
+            },
+            [&](const moql::group_finished& g) { more = std::to_string(g.group) + ' ' + net::text_of(g.why, g.code); },
+            [&](const moql::groups_lost& g) { more = std::to_string(g.first) + '-' + std::to_string(g.last); },
+            [&](const moql::datagram_received& d) { more = std::to_string(d.group); },
+            [](const auto&) {},
+        },
+        e);
     std::fprintf(stderr, "%s %s %s\n", std::string(p.transport()).c_str(), names[e.index()], more.c_str());
   }
 

@@ -161,7 +161,8 @@ class code_watcher final : public counted_writer {
 [[nodiscard]] inline std::unique_ptr<actor> make_publisher(stage& s, const settings& o) {
   const std::string_view n = o.scenario;
   if (n == "announce-discover" || n == "discover-announce" || n == "withdraw") return std::make_unique<announcer>(s, o);
-  if (n == "late-join" || n == "range" || n == "fetch" || n == "track-info") return std::make_unique<early_writer>(s, o);
+  if (n == "late-join" || n == "range" || n == "fetch" || n == "track-info")
+    return std::make_unique<early_writer>(s, o);
   if (n == "subscribe-3") return std::make_unique<three_tracks>(s, o);
   if (n == "priority-update") return std::make_unique<priority_watcher>(s, o);
   if (n == "sizes" || n == "end-of-track") return std::make_unique<counted_writer>(s, o, 3, 20);

@@ -48,9 +48,7 @@ class withdrawal_watcher final : public subscriber {
 class refused final : public subscriber {
  public:
   using subscriber::subscriber;
-  void up() override {
-    options().scenario == "unknown-broadcast" ? ask("none", "t0") : discover();
-  }
+  void up() override { options().scenario == "unknown-broadcast" ? ask("none", "t0") : discover(); }
   [[nodiscard]] std::string missing() const override {
     return is_refused_ ? subscriber::missing() : "the subscription was not refused";
   }
@@ -87,7 +85,9 @@ class fetcher final : public subscriber {
 
  private:
   static constexpr std::uint64_t group = 1;
-  void begin() override { asked_ = fetch(group); }
+  void begin() override {
+    after(300, [this] { asked_ = fetch(group); });  // what has been announced need not have been written
+  }
   moql::fetch_id fetch(std::uint64_t g) {
     const auto id = session().fetch(options().path("a"), "t0", g, {}, now());
     return must(id.error(), "fetch") ? *id : moql::fetch_id{};

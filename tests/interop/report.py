@@ -20,8 +20,8 @@ def text(built, skipped, outcomes, command):
         out.append(f"| {p.name}: {p.title} | " + " | ".join(str(count[w]) for w in WORDS) + " |")
     for name, why in skipped.items():
         out.append(f"| {name}: not run: {cut(why)} |" + " |" * len(WORDS))
-    out += ["", "In the tables: `pass` when it passed whoever dialled and whoever published; otherwise how many of those did,",
-            "and a note. A cell without a scenario in that version is empty."]
+    out += ["", "In the tables: `pass` when it passed whoever dialled and whoever published; otherwise how many of those",
+            "did, and a note. Where a version does not have the scenario the field is empty."]
     for p in built:
         out += section(p, {c: o for c, o in outcomes.items() if c.peer == p.name})
     return "\n".join(out) + "\n"

@@ -15,24 +15,23 @@ class subscriber : public actor {
 
   void up() override { discover(); }
   void hear(const moql::event& e) override {
-    std::visit(
-        moql::overload{
-            [&](const moql::announced& a) {
-              if (!is_leaving_) found(std::string(bare(a.path)));
-            },
-            [&](const moql::announce_ended& a) {  // also told of what was there when the session ended
-              if (!is_leaving_ && !session().is_closed()) vanished(std::string(bare(a.path)));
-            },
-            [&](const moql::group_started& g) { pass_on(g); },
-            [&](const moql::frame_part& p) { pass_on(p); },
-            [&](const moql::group_finished& g) { pass_on(g); },
-            [&](const moql::datagram_received& d) { pass_on(d); },
-            [&](const moql::groups_lost& g) { pass_on(g); },
-            [&](const moql::subscription_closed& c) { subscription_over(c); },
-            [&](const moql::session_closed& c) { closed(c); },
-            [](const auto&) {},
-        },
-        e);
+    std::visit(moql::overload{
+                   [&](const moql::announced& a) {
+                     if (!is_leaving_) found(std::string(bare(a.path)));
+                   },
+                   [&](const moql::announce_ended& a) {  // also told of what was there when the session ended
+                     if (!is_leaving_ && !session().is_closed()) vanished(std::string(bare(a.path)));
+                   },
+                   [&](const moql::group_started& g) { pass_on(g); },
+                   [&](const moql::frame_part& p) { pass_on(p); },
+                   [&](const moql::group_finished& g) { pass_on(g); },
+                   [&](const moql::datagram_received& d) { pass_on(d); },
+                   [&](const moql::groups_lost& g) { pass_on(g); },
+                   [&](const moql::subscription_closed& c) { subscription_over(c); },
+                   [&](const moql::session_closed& c) { closed(c); },
+                   [](const auto&) {},
+               },
+               e);
   }
   [[nodiscard]] std::string missing() const override {
     if (is_leaving_) return "the session has been closed and does not end";

@@ -48,9 +48,7 @@ class range_reader final : public group_counter {
   range_reader(stage& s, const settings& o) : group_counter(s, o, 4) { first_ = 2; }
 
  private:
-  void begin() override {
-    subscribe("a", "t0", {.max_age_ms = max_age_ms, .group_start = 2, .group_end = 4});
-  }
+  void begin() override { subscribe("a", "t0", {.max_age_ms = max_age_ms, .group_start = 2, .group_end = 4}); }
   void progress(moql::subscription_id id) override {
     for (const std::uint64_t g : reader(id).whole())
       if (g < first_ || g > last_) return fail("group " + std::to_string(g) + " was not asked for");
@@ -150,11 +148,11 @@ class datagram_reader final : public subscriber {
  private:
   void begin() override { subscribe("a", "t0", from_start()); }
   void progress(moql::subscription_id id) override {
-    if (reader(id).datagrams() >= 40) leave();
+    if (reader(id).datagrams() == 40) after(500, [this] { leave(); });  // the publisher has 10 more to send
   }
   void ended(moql::subscription_id id, const moql::subscription_closed& c) override {
     if (c.why != moql::errc::ok) return subscriber::ended(id, c);
-    fail(std::to_string(reader(id).datagrams()) + " datagrams came");
+    if (reader(id).datagrams() < 40) fail(std::to_string(reader(id).datagrams()) + " datagrams came");
   }
 };
 

@@ -62,7 +62,9 @@ class track_reader {
     const auto it = open_.find(group);
     return it == open_.end() ? 0 : it->second.frame;
   }
-  [[nodiscard]] bool will_not_come(std::uint64_t group) const { return broken_.contains(group) || lost_.contains(group); }
+  [[nodiscard]] bool will_not_come(std::uint64_t group) const {
+    return broken_.contains(group) || lost_.contains(group);
+  }
   [[nodiscard]] bool has_all(std::uint64_t first, std::uint64_t last) const {
     for (std::uint64_t g = first; g <= last; ++g)
       if (!whole_.contains(g)) return false;

@@ -81,7 +81,7 @@ concept transport = requires(T& t, const T& ct, stream_id id, direction dir, std
   /// `n` bytes given to `on_data` are done with: return that much stream credit. Connection credit should be
   /// returned at once, so that one slow stream cannot stall the others.
   { t.consume(id, n) } noexcept -> std::same_as<void>;
-  /// A hint; larger is sent first.
+  /// A hint; larger is sent first. Streams that were given none count as 0: they carry control, and come before groups.
   { t.priority(id, order) } noexcept -> std::same_as<void>;
   /// Sent or copied before it returns.
   { t.datagram(data) } noexcept -> std::same_as<transport_status>;

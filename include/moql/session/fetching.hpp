@@ -135,8 +135,7 @@ class fetching {
     if (!core::put_type(*s, static_cast<std::uint64_t>(bidi_type::fetch))) return errc::out_of_memory;
     const errc e = fetch_asker::send(s->state, c_.ver, m, s->out);
     c_.set_timer(timer_kind::reply, s->self, c_.caps().request_timeout);
-    c_.finish(*s);
-    return e;
+    return e;  // our direction stays open until the answer ends: a FIN would take the request back
   }
   void answer(slot_handle h, fetched& f, const msg::track_info* info, errc why, std::uint64_t code) noexcept {
     f.is_gone = true;

@@ -75,7 +75,8 @@ class request_book {
     const std::uint32_t rank = schedule::rank(r.want.priority, r.cache()->options().priority);
     const auto low = static_cast<std::uint32_t>(sequence & 0x3fff);
     const bool oldest_first = has_ordered(c_.ver) && r.want.ordered;
-    return static_cast<std::int32_t>(rank << 14 | (oldest_first ? 0x3fff - low : low));
+    // Below 0, where the control streams are: nobody may wait for SUBSCRIBE_OK behind the groups that need it.
+    return static_cast<std::int32_t>(rank << 14 | (oldest_first ? 0x3fff - low : low)) - (1 << 30);
   }
   void ready(std::uint32_t i) noexcept {
     if (i == no_slot) return;
