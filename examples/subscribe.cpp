@@ -118,6 +118,7 @@ class subscriber : public net::program {
   }
   void closed(net::peer& p, const moql::subscription_closed& c) {
     out_.flush();
+    if (c.why == moql::errc::transport_closed) return;  // the session says it too, and why
     const bool is_whole = c.why == moql::errc::ok;
     if (is_whole) {
       is_done_ = true;

@@ -92,8 +92,8 @@ class dialler : public std::enable_shared_from_this<dialler> {
     auto answer = std::make_shared<beast::websocket::response_type>();
     socket->async_handshake(*answer, authority_, target_, [self = shared_from_this(), socket, answer](error_code e) {
       if (e == beast::websocket::error::upgrade_declined)
-        return self->fail("refused the WebSocket: HTTP " + std::to_string(answer->result_int()) + " " +
-                          std::string(answer->reason()));
+        return self->fail("refused the WebSocket with HTTP " + std::to_string(answer->result_int()) +
+                          (answer->result_int() == 400 ? ", perhaps for none of the versions offered" : ""));
       if (e) return self->fail("no WebSocket there: " + e.message());
       self->upgraded(*socket, std::string((*answer)[beast::http::field::sec_websocket_protocol]));
     });

@@ -83,9 +83,13 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
   }
   void sent(error_code e, std::size_t n) {
     is_writing_ = false;
-    if (e) return ended(e);
-    wire_.on_sent(session, n, host_.now());
     host_.touch();
+    if (e) {  // the peer may have said why, and that is still to be read
+      is_mute_ = true;
+      if (why_.empty()) why_ = e.message();
+      return;
+    }
+    wire_.on_sent(session, n, host_.now());
   }
   void ended(error_code e) {
     const bool is_end = !e || e == asio::error::eof || e == beast::websocket::error::closed;
@@ -105,7 +109,8 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
     wire_.close(0, {});
   }
   void flush() {
-    if (!is_writing_ && !is_shut_) {
+    if (is_mute_ && wire_.wish() != moql::qmux::wish::keep) return shut();
+    if (!is_writing_ && !is_shut_ && !is_mute_) {
       const auto out = wire_.output();
       if (!out.empty()) {
         is_writing_ = true;
@@ -133,6 +138,7 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
   bool agrees_inside_;  // the token is known when the peer's parameters are here
   bool has_begun_ = false;
   bool is_writing_ = false;
+  bool is_mute_ = false;  // nothing can be written any more
   bool is_finished_ = false;
   bool is_shut_ = false;
 };

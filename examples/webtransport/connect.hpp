@@ -110,7 +110,9 @@ struct outcome {
   if (f.count(":status") != 1 || status.size() != 3 || end.ptr != status.data() + 3 || n < 100)
     return refuse("the server's answer has no status");
   if (n < 200) return {outcome::kind::interim, {}, {}};
-  if (n >= 300) return refuse("the server refuses " + r.path + " with status " + status);
+  // Nothing in an answer says which it was, but this is what deployed servers and ours say to unknown versions.
+  const char* const perhaps = n == 400 ? ", perhaps for none of the versions offered" : "";
+  if (n >= 300) return refuse("the server refuses " + r.path + " with status " + status + perhaps);
   const std::string field = f.value("wt-protocol");
   if (field.empty()) {
     for (const std::string& p : r.protocols)

@@ -33,9 +33,10 @@ class Cell:
 
 @dataclasses.dataclass
 class Outcome:
-    what: str  # pass, fail, limit (the peer says that it cannot), peer (a known fault of its), fixed (known, and passes)
+    what: str  # pass, fail, limit (the peer says it cannot), peer (a known fault of its), fixed (known, and passes)
     why: str = ""
     where: str = ""
+    seen: str = ""  # what a known fault looked like this time
 
 
 def scenarios():

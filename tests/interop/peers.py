@@ -51,8 +51,8 @@ def ours(driver, build_dir):
         build = build_dir or os.path.join(CACHE, "build")
         if not os.path.exists(os.path.join(build, "build.ninja")):
             do(["meson", "setup", build, "--buildtype=debugoptimized"], ROOT)
-        do(["meson", "compile", "-C", build, "interop-peer"], ROOT)
-        driver = os.path.join(build, "tests", "interop-peer")
+        do(["meson", "compile", "-C", build, "moql-peer"], ROOT)
+        driver = os.path.join(build, "tests", "interop", "moql-peer")
     return Peer("moql", "moql itself, both sides", [os.path.abspath(driver)], ["moqt", "https", "ws", "tcp"], ALL)
 
 

@@ -8,22 +8,26 @@ WORDS = {"pass": "passed", "fixed": "passed though known to fail", "fail": "FAIL
          "limit": "beyond the peer's interface"}
 
 
-def text(built, skipped, outcomes, command):
+def text(built, skipped, outcomes, runs, command):
     out = ["# Interoperability", "",
            "Our driver and another implementation's, put together scenario by scenario as",
            "[tests/interop/SCENARIOS.md](../tests/interop/SCENARIOS.md) has it; each dials and listens, publishes and",
            "subscribes. Written by the command below; not edited.", "",
-           "```", command.strip(), "```", "", f"{datetime.date.today().isoformat()}", "",
+           "```", command.strip(), "```", "", datetime.date.today().isoformat(), "",
            "| peer | " + " | ".join(WORDS.values()) + " |", "|---|" + "---|" * len(WORDS)]
     for p in built:
         count = collections.Counter(o.what for c, o in outcomes.items() if c.peer == p.name)
         out.append(f"| {p.name}: {p.title} | " + " | ".join(str(count[w]) for w in WORDS) + " |")
     for name, why in skipped.items():
         out.append(f"| {name}: not run: {cut(why)} |" + " |" * len(WORDS))
-    out += ["", "In the tables: `pass` when it passed whoever dialled and whoever published; otherwise how many of those",
-            "did, and a note. Where a version does not have the scenario the field is empty."]
+    for r in runs:
+        out.append(f"| {r.title} | {r.passed} |  | {r.failed} |  |  |")
+    out += ["", "In the tables: `pass` when it passed whoever dialled and whoever published; otherwise how many of",
+            "those did, and a note. Where a version does not have the scenario the field is empty."]
     for p in built:
         out += section(p, {c: o for c, o in outcomes.items() if c.peer == p.name})
+    for r in runs:
+        out += ["", f"## {r.title}", "", "```", *r.output.splitlines(), "```"]
     return "\n".join(out) + "\n"
 
 

@@ -86,7 +86,7 @@ def main():
                                   *(f"{role}: {r.get('why')}" for role, r, _ in results if r["result"] == kind))
                         if kind == "fail":
                             print(*(f"  {role}: {err.strip()[:400]}" for role, _, err in results), sep="\n")
-    print(count)
+    print(f"{count['pass']} passed, {count['fail']} failed, {count['unsupported']} skipped")
     return 1 if count["fail"] else 0
 
 

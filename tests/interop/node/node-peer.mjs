@@ -6,7 +6,9 @@ import { finish, finishWith, say, sleep, Unsupported } from "./outcome.mjs";
 
 const { values: options } = parseArgs({
   options: Object.fromEntries(
-    "dial listen version role scenario cert key hash qmux streams timeout".split(" ").map((n) => [n, { type: "string" }]),
+    "dial listen version role scenario cert key hash qmux streams timeout"
+      .split(" ")
+      .map((name) => [name, { type: "string" }]),
   ),
 });
 const { Connection } = await import("@moq/net");
@@ -18,7 +20,8 @@ globalThis.WebSocket = WebSocket;
 
 const PROTOCOLS = { "01": "moql", "02": "moql", "03": "moq-lite-03", "04": "moq-lite-04", "05": "moq-lite-05" };
 const protocol = PROTOCOLS[options.version];
-const offer = { protocols: [protocol], versions: { [protocol]: options.qmux ? [options.qmux] : null }, requireProtocol: true };
+const versions = { [protocol]: options.qmux ? [options.qmux] : null };
+const offer = { protocols: [protocol], versions, requireProtocol: true };
 
 // A connection, the transport under it, and how both end.
 class Session {

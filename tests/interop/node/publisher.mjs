@@ -10,7 +10,8 @@ export class Publisher {
   // Announces a broadcast with these tracks; whatever else is asked for in it is refused.
   announce(name, ...tracks) {
     const broadcast = new Broadcast.Producer();
-    const made = tracks.map((t) => broadcast.createTrack(t, { timescale: TIMESCALE, latencyMax: MAX_AGE_MS, priority: 0 }));
+    const info = { timescale: TIMESCALE, latencyMax: MAX_AGE_MS, priority: 0 };
+    const made = tracks.map((t) => broadcast.createTrack(t, info));
     this.s.conn.publish(Path.from(`room/${name}`), broadcast);
     this.s.run(async () => {
       for (let asked; (asked = await broadcast.requested()) !== undefined; ) asked.reject(new Error("not found"));
