@@ -24,6 +24,13 @@ struct doctest::StringMaker<std::vector<std::string>> {
 
 namespace testing {
 
+inline std::string hex(std::string_view s) {
+  return moql::tests::to_hex({reinterpret_cast<const std::uint8_t*>(s.data()), s.size()});
+}
+
+inline constexpr moql::qmux::revision with_parameters[] = {moql::qmux::revision::qmux00, moql::qmux::revision::qmux01,
+                                                           moql::qmux::revision::qmux02};
+
 /// Writes down all that it hears, one line each.
 struct log_sink {
   std::vector<std::string> lines;

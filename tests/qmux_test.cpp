@@ -8,18 +8,10 @@ using namespace moql;
 using qmux::carrier;
 using qmux::revision;
 using qmux::wish;
+using testing::hex;
 using testing::lines;
 using testing::solo;
-
-namespace {
-
-std::string hex(std::string_view s) {
-  return tests::to_hex({reinterpret_cast<const std::uint8_t*>(s.data()), s.size()});
-}
-
-constexpr revision with_parameters[] = {revision::qmux00, revision::qmux01, revision::qmux02};
-
-}  // namespace
+using testing::with_parameters;
 
 // ---- the beginning
 

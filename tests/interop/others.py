@@ -63,7 +63,8 @@ def transfer(ours):
     if not os.path.exists(relay):
         peers.need("cargo")
         try:
-            peers.do(["cargo", "install", "--root", os.path.join(peers.CACHE, "relay"), "moq-relay@0.17.10"], peers.HERE,
+            peers.do(["cargo", "install", "--root", os.path.join(peers.CACHE, "relay"), "--no-default-features", "--features",
+                      "noq,websocket", "moq-relay@0.17.10"], peers.HERE,
                      CARGO_TARGET_DIR=os.path.join(peers.CACHE, "cargo"))
         except peers.Missing as why:
             print(f"moq-relay: {why}", flush=True)
