@@ -5,15 +5,13 @@
 /// Exit codes: 0 everything was sent to somebody, 1 it was not, 2 not started.
 
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/signal_set.hpp>
 
 #include <sys/stat.h>
 
 #include "event_text.hpp"
 #include "files.hpp"
 #include "media.hpp"
-#include "net/command_line.hpp"
-#include "net/dial.hpp"
+#include "net/client.hpp"
 
 namespace {
 
@@ -41,21 +39,18 @@ class source {
   examples::file_bytes file_;
 };
 
-class publisher : public net::program {
+class publisher : public net::client {
  public:
   publisher(const options& o, const source& from)
-      : options_(o),
+      : client("moql-publish"),
+        options_(o),
         from_(from),
         track_({.priority = o.priority,
                 .max_age_ms = from.is_file() ? net::for_ever_ms : o.max_age_ms,
                 .timescale = from.timescale(),
                 .bytes_max = std::uint64_t{1} << 40,  // a file is in memory anyway, the rest is bounded by its age
                 .groups_max = from.is_file() ? UINT32_MAX : 1024u}),
-        progress_(o.quiet) {
-    interrupted_.async_wait([this](const boost::system::error_code& e, int) {
-      if (!e) leave();
-    });
-  }
+        progress_(o.quiet) {}
 
   [[nodiscard]] int run() {
     net::dial(host_, options_.url, net::dialling(options_));
@@ -64,9 +59,8 @@ class publisher : public net::program {
       read();
     }
     host_.run();
-    if (why_.empty() || progress_.bytes != 0) progress_.total("published");
-    if (!why_.empty()) std::fprintf(stderr, "moql-publish: %s\n", why_.c_str());
-    return exit_code_;
+    if (!has_failed() || progress_.bytes != 0) progress_.total("published");
+    return exit_code();
   }
 
   void on_event(net::peer& p, const moql::event& e, moql::instant) override {
@@ -77,42 +71,30 @@ class publisher : public net::program {
       (void)p.session.reject(id, moql::stream_code::not_found);
       return false;
     };
-    std::visit(moql::overload{
-                   [&](const moql::connected&) {
-                     if (const auto a = p.session.announce(options_.broadcast); !a.has_value())
-                       give_up("cannot announce: " + std::string(moql::text_of(a.error())));
-                   },
-                   [&](const moql::subscribe_requested& r) {
-                     if (answer(r.request, r.broadcast, r.track)) readers_.push_back(r.request);
-                     has_had_reader_ = has_had_reader_ || !readers_.empty();
-                   },
-                   [&](const moql::track_requested& r) { (void)answer(r.request, r.broadcast, r.track); },
-                   [&](const moql::fetch_requested& r) { (void)answer(r.request, r.broadcast, r.track); },
-                   [&](const moql::request_closed& r) { std::erase(readers_, r.request); },
-                   [&](const moql::goaway_received& g) {
-                     std::fprintf(stderr, "moql-publish: the peer is going away%s\n",
-                                  net::quoted_reason(g.uri).c_str());
-                   },
-                   [&](const moql::session_closed& c) {
-                     if (!is_leaving_) give_up(net::text_of(c));
-                   },
-                   [](const auto&) {},
-               },
-               e);
+    std::visit(
+        moql::overload{
+            [&](const moql::connected&) {
+              if (const auto a = p.session.announce(options_.broadcast); !a.has_value())
+                give_up("cannot announce: " + std::string(moql::text_of(a.error())));
+            },
+            [&](const moql::subscribe_requested& r) {
+              if (answer(r.request, r.broadcast, r.track)) readers_.push_back(r.request);
+              has_had_reader_ = has_had_reader_ || !readers_.empty();
+            },
+            [&](const moql::track_requested& r) { (void)answer(r.request, r.broadcast, r.track); },
+            [&](const moql::fetch_requested& r) { (void)answer(r.request, r.broadcast, r.track); },
+            [&](const moql::request_closed& r) { std::erase(readers_, r.request); },
+            [&](const moql::goaway_received& g) { complain("the peer is going away" + net::quoted_reason(g.uri)); },
+            [&](const moql::session_closed& c) { give_up(net::text_of(c)); },
+            [](const auto&) {},
+        },
+        e);
   }
   bool on_turn(moql::instant now) override {
     const bool has_written = from_.is_file() && has_had_reader_ && write(now);
     progress_.show("published");
-    if (track_.is_finished() && readers_.empty() && has_had_reader_ && !is_leaving_) leave_later();
+    if (track_.is_finished() && readers_.empty() && has_had_reader_ && !is_decided()) leave_later();
     return has_written;
-  }
-  void on_gone(net::peer&, const net::ending& why) override {
-    if (!is_leaving_) give_up(why.text);
-    host_.stop();
-  }
-  void on_unreachable(const net::ending& why) override {
-    give_up(why.text);
-    host_.stop();
   }
 
  private:
@@ -145,7 +127,7 @@ class publisher : public net::program {
       if (e) {
         track_.finish();
         if (!has_had_reader_) give_up("standard input ended before anybody subscribed");
-        return host_.peers().empty() || !has_had_reader_ ? leave() : host_.touch();
+        return host_.peers().empty() || !has_had_reader_ ? interrupted() : host_.touch();
       }
       if (track_.is_empty() || now - group_began_ >= group_time) {
         if (track_.is_empty()) began_ = now;
@@ -162,39 +144,28 @@ class publisher : public net::program {
   }
   /// Everything was sent; a relay may still be passing it on.
   void leave_later() {
-    is_leaving_ = true;
-    exit_code_ = why_.empty() ? net::all_well : net::went_wrong;
+    succeed();
     linger_.expires_after(std::chrono::milliseconds(options_.linger_ms));
-    linger_.async_wait([this](const boost::system::error_code&) { leave(); });
+    linger_.async_wait([this](const boost::system::error_code&) { interrupted(); });
   }
-  void leave() {
-    is_leaving_ = true;
+  void interrupted() override {
+    if (!from_.is_file() && has_had_reader_) succeed();  // live input ends when its user ends it
+    give_up("interrupted");
     input_.close();
-    for (const auto& p : host_.peers()) p->session.close();
-    if (host_.peers().empty()) return host_.stop();
-    host_.touch();
-  }
-  void give_up(const std::string& why) {
-    if (why_.empty()) why_ = why;
-    exit_code_ = net::went_wrong;
+    leave();
   }
 
   const options& options_;
   const source& from_;
   moql::track_cache track_;
   net::progress progress_;
-  net::host host_{*this};
   boost::asio::posix::stream_descriptor input_{host_.io()};
   boost::asio::steady_timer linger_{host_.io()};
-  boost::asio::signal_set interrupted_{host_.io(), SIGINT, SIGTERM};
   std::array<std::uint8_t, 16384> piece_{};
   std::vector<moql::request_id> readers_;
   std::size_t next_group_ = 0;
   moql::instant began_{}, group_began_{};
   bool has_had_reader_ = false;
-  bool is_leaving_ = false;
-  std::string why_;
-  int exit_code_ = net::went_wrong;
 };
 
 /// None, with the reason, if there is nothing to publish.

@@ -3,11 +3,8 @@
 /// Groups are written in order, whole groups only. What does not come is said, never passed over in silence.
 /// Exit codes: 0 the track was received to its end, 1 it was not, 2 not started.
 
-#include <boost/asio/signal_set.hpp>
-
 #include "event_text.hpp"
-#include "net/command_line.hpp"
-#include "net/dial.hpp"
+#include "net/client.hpp"
 #include "net/ordered_groups.hpp"
 #include "output.hpp"
 
@@ -20,67 +17,54 @@ struct options : net::shared_options {
   std::uint8_t priority = 128;
 };
 
-class subscriber : public net::program {
+class subscriber : public net::client {
  public:
   subscriber(const options& o, examples::output& to)
-      : options_(o), out_([&to](moql::byte_view v) { to.write(v); }), to_(to), progress_(o.quiet) {
-    interrupted_.async_wait([this](const boost::system::error_code& e, int) {
-      if (!e) stop();
-    });
-  }
+      : client("moql-subscribe"),
+        options_(o),
+        out_([&to](moql::byte_view v) { to.write(v); }),
+        to_(to),
+        progress_(o.quiet) {}
 
   [[nodiscard]] int run() {
     net::dial(host_, options_.url, net::dialling(options_));
     host_.run();
-    if (why_.empty() || progress_.bytes != 0) progress_.total("received");
-    if (!why_.empty()) std::fprintf(stderr, "moql-subscribe: %s\n", why_.c_str());
-    return exit_code_;
+    if (!has_failed() || progress_.bytes != 0) progress_.total("received");
+    return exit_code();
   }
 
   void on_event(net::peer& p, const moql::event& e, moql::instant now) override {
     if (options_.log) std::fprintf(stderr, "%s\n", examples::text_of(e).c_str());
-    std::visit(moql::overload{
-                   [&](const moql::connected&) { subscribe(p, now); },
-                   [&](const moql::subscription_started& s) {
-                     if (s.group) out_.start_at(*s.group);
-                   },
-                   [&](const moql::group_started& g) { out_.begin(g.group); },
-                   [&](const moql::frame_part& f) {
-                     progress_.bytes += f.payload.size();
-                     out_.take(f.group, f.payload);
-                   },
-                   [&](const moql::group_finished& g) { finished(g); },
-                   [&](const moql::datagram_received& d) {
-                     progress_.bytes += d.payload.size();
-                     out_.begin(d.group);
-                     out_.take(d.group, d.payload);
-                     finished({d.subscription, d.group, moql::errc::ok, 0});
-                   },
-                   [&](const moql::groups_lost& l) { lost(l); },
-                   [&](const moql::subscription_closed& c) { closed(p, c); },
-                   [&](const moql::goaway_received& g) {
-                     std::fprintf(stderr, "moql-subscribe: the peer is going away%s\n",
-                                  net::quoted_reason(g.uri).c_str());
-                   },
-                   [&](const moql::session_closed& c) {
-                     if (!is_done_) give_up(net::text_of(c));
-                   },
-                   [](const auto&) {},
-               },
-               e);
+    std::visit(
+        moql::overload{
+            [&](const moql::connected&) { subscribe(p, now); },
+            [&](const moql::subscription_started& s) {
+              if (s.group) out_.start_at(*s.group);
+            },
+            [&](const moql::group_started& g) { out_.begin(g.group); },
+            [&](const moql::frame_part& f) {
+              progress_.bytes += f.payload.size();
+              out_.take(f.group, f.payload);
+            },
+            [&](const moql::group_finished& g) { finished(g); },
+            [&](const moql::datagram_received& d) {
+              progress_.bytes += d.payload.size();
+              out_.begin(d.group);
+              out_.take(d.group, d.payload);
+              finished({d.subscription, d.group, moql::errc::ok, 0});
+            },
+            [&](const moql::groups_lost& l) { lost(l); },
+            [&](const moql::subscription_closed& c) { closed(p, c); },
+            [&](const moql::goaway_received& g) { complain("the peer is going away" + net::quoted_reason(g.uri)); },
+            [&](const moql::session_closed& c) { give_up(net::text_of(c)); },
+            [](const auto&) {},
+        },
+        e);
     progress_.show("received");
-    if (!to_.why().empty() && !is_done_) {
+    if (!to_.why().empty() && !is_decided()) {
       give_up(to_.why());
       p.session.close();
     }
-  }
-  void on_gone(net::peer&, const net::ending& why) override {
-    if (!is_done_) give_up(why.text);
-    host_.stop();
-  }
-  void on_unreachable(const net::ending& why) override {
-    give_up(why.text);
-    host_.stop();
   }
 
  private:
@@ -105,24 +89,21 @@ class subscriber : public net::program {
     }
     ++progress_.drops;
     out_.give_up(g.group);
-    std::fprintf(stderr, "moql-subscribe: group %llu was cut short: %s\n", static_cast<unsigned long long>(g.group),
-                 net::text_of(g.why, g.code).c_str());
+    complain("group " + std::to_string(g.group) + " was cut short: " + net::text_of(g.why, g.code));
   }
   void lost(const moql::groups_lost& l) {
     constexpr const char* how[] = {"dropped by the publisher", "skipped by the publisher", "not accounted for"};
     progress_.drops += l.last - l.first + 1;
     for (std::uint64_t g = l.first; g <= l.last && g - l.first < net::ordered_groups::skips_max; ++g) out_.give_up(g);
-    std::fprintf(stderr, "moql-subscribe: groups %llu to %llu were %s (%s)\n", static_cast<unsigned long long>(l.first),
-                 static_cast<unsigned long long>(l.last), how[static_cast<std::size_t>(l.how)],
-                 net::named<moql::stream_code>(l.code).c_str());
+    complain("groups " + std::to_string(l.first) + " to " + std::to_string(l.last) + " were " +
+             how[static_cast<std::size_t>(l.how)] + " (" + net::named<moql::stream_code>(l.code) + ")");
   }
   void closed(net::peer& p, const moql::subscription_closed& c) {
     out_.flush();
     if (c.why == moql::errc::transport_closed) return;  // the session says it too, and why
     const bool is_whole = c.why == moql::errc::ok;
     if (is_whole) {
-      is_done_ = true;
-      exit_code_ = net::all_well;
+      succeed();
     } else if (c.why == moql::errc::refused_by_peer || (c.why == moql::errc::reset_by_peer && progress_.groups == 0)) {
       give_up("no track '" + options_.track + "' of broadcast '" + options_.broadcast +
               "': " + net::text_of(c.why, c.code));
@@ -131,31 +112,17 @@ class subscriber : public net::program {
     }
     p.session.close();
   }
-  /// Interrupted by the user: what is whole by now is what was wanted.
-  void stop() {
+  /// What is whole by now is what was wanted.
+  void interrupted() override {
     out_.flush();
-    is_done_ = true;
-    exit_code_ = net::all_well;
-    for (const auto& p : host_.peers()) p->session.close();
-    if (host_.peers().empty()) return host_.stop();
-    host_.touch();
-  }
-  void give_up(const std::string& why) {
-    if (is_done_) return;
-    is_done_ = true;
-    why_ = why;
-    exit_code_ = net::went_wrong;
+    succeed();
+    leave();
   }
 
   const options& options_;
   net::ordered_groups out_;
   examples::output& to_;
   net::progress progress_;
-  net::host host_{*this};
-  boost::asio::signal_set interrupted_{host_.io(), SIGINT, SIGTERM};
-  std::string why_;
-  bool is_done_ = false;
-  int exit_code_ = net::went_wrong;
 };
 
 }  // namespace
