@@ -106,7 +106,7 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
     const moql::errc e = session.start(wire_.protocol(), host_.now());
     if (e == moql::errc::ok) return;
     why_ = moql::text_of(e);
-    wire_.close(0, {});
+    wire_.close(static_cast<std::uint64_t>(moql::facts(e).on_session), why_);
   }
   void flush() {
     if (is_mute_ && wire_.wish() != moql::qmux::wish::keep) return shut();
