@@ -93,7 +93,10 @@ class publisher : public net::client {
   bool on_turn(moql::instant now) override {
     const bool has_written = from_.is_file() && has_had_reader_ && write(now);
     progress_.show("published");
-    if (track_.is_finished() && readers_.empty() && has_had_reader_ && !is_decided()) leave_later();
+    if (track_.is_finished() && readers_.empty() && has_had_reader_ && !is_decided()) {
+      succeed();
+      after_a_while([this] { leave(); });  // the end has a way to go, too
+    }
     return has_written;
   }
 
@@ -106,8 +109,8 @@ class publisher : public net::client {
     if (host_.peers().empty() || track_.is_finished()) return false;
     if (host_.peers().front()->session.streams_held() > streams_ahead) return false;
     if (next_group_ == from_.cut().groups.size()) {
-      track_.finish();
-      return true;
+      finish_later();
+      return false;
     }
     const examples::media_group& g = from_.cut().groups[next_group_++];
     moql::errc why = track_.begin_group(g.sequence, now);
@@ -142,11 +145,20 @@ class publisher : public net::client {
       read();
     });
   }
-  /// Everything was sent; a relay may still be passing it on.
-  void leave_later() {
-    succeed();
+  /// Everything is on its way. A relay may take the end of a track for the end of interest in what it still has to pass
+  /// on, so the end comes when that should be done.
+  void finish_later() {
+    if (std::exchange(is_finishing_, true)) return;
+    after_a_while([this] {
+      track_.finish();
+      host_.touch();
+    });
+  }
+  void after_a_while(std::function<void()> then) {
     linger_.expires_after(std::chrono::milliseconds(options_.linger_ms));
-    linger_.async_wait([this](const boost::system::error_code&) { interrupted(); });
+    linger_.async_wait([then = std::move(then)](const boost::system::error_code& e) {
+      if (!e) then();
+    });
   }
   void interrupted() override {
     if (!from_.is_file() && has_had_reader_) succeed();  // live input ends when its user ends it
@@ -166,6 +178,7 @@ class publisher : public net::client {
   std::size_t next_group_ = 0;
   moql::instant began_{}, group_began_{};
   bool has_had_reader_ = false;
+  bool is_finishing_ = false;
 };
 
 /// None, with the reason, if there is nothing to publish.
@@ -194,7 +207,9 @@ int main(int argc, char** argv) {
   app.add_option("FILE", o.file, "What to send; - is standard input")->required();
   app.add_option("--max-age", o.max_age_ms, "Live input: milliseconds that a group is kept for")->capture_default_str();
   app.add_option("--priority", o.priority, "0 to 255, larger is sent first")->capture_default_str();
-  app.add_option("--linger", o.linger_ms, "Milliseconds to stay when all is sent")->capture_default_str();
+  app.add_option("--linger", o.linger_ms,
+                 "Milliseconds between the last group and the end of the track, and until it leaves")
+      ->capture_default_str();
   net::add_shared_options(app, o);
   net::add_client_options(app, o);
   try {
