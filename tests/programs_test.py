@@ -168,7 +168,7 @@ def feed(process, stop):
                 n += 1
                 process.stdin.write(b"line %d\n" % n)
                 process.stdin.flush()
-        except OSError:
+        except (OSError, ValueError):  # its end is closed, or ours
             pass
 
     threading.Thread(target=lines, daemon=True).start()
