@@ -93,10 +93,12 @@ class publisher : public net::client {
   bool on_turn(moql::instant now) override {
     const bool has_written = from_.is_file() && has_had_reader_ && write(now);
     progress_.show("published");
-    if (track_.is_finished() && readers_.empty() && has_had_reader_ && !is_decided()) {
-      succeed();
-      after_a_while([this] { leave(); });  // the end has a way to go, too
-    }
+    const bool is_done = track_.is_finished() && readers_.empty() && has_had_reader_;
+    if (is_done && !std::exchange(is_leaving_, true))
+      after_a_while([this] {  // the end has a way to go, too: until it has come, the connection may still be lost
+        succeed();
+        leave();
+      });
     return has_written;
   }
 
@@ -179,6 +181,7 @@ class publisher : public net::client {
   moql::instant began_{}, group_began_{};
   bool has_had_reader_ = false;
   bool is_finishing_ = false;
+  bool is_leaving_ = false;
 };
 
 /// None, with the reason, if there is nothing to publish.
