@@ -53,7 +53,8 @@ def browser(ours):
     page = os.path.join(peers.ROOT, "examples", "browser")
     if not os.path.isdir(os.path.join(page, "node_modules")):
         peers.do(["npm", "ci", "--no-audit", "--no-fund"], page)
-    title = f"{peers.package_versions(page, '@moq/net')} in {peers.do(['chromium', '--version'], page)}"
+    chromium = peers.do(["chromium", "--version"], page).splitlines()[-1]  # behind what its start script has to say
+    title = f"{peers.package_versions(page, '@moq/net')} in {chromium}"
     return counted(title, ["node", os.path.join(peers.ROOT, "tests", "browser_test.mjs"), program(ours, "serve"),
                            program(ours, "subscribe")])
 
