@@ -38,8 +38,8 @@ constexpr std::size_t plenty = 1 << 20;
 
 TEST_CASE("a send queue shows its bytes from any offset, whatever pieces they came in [seed 3.1.2]") {
   buffer_pool pool;
-  send_queue q;
   shared_text a("abcdef"), b("ghi");
+  send_queue q;
   CHECK(q.push(a.as_chunk(), plenty, pool) == 6);
   CHECK(q.push(unowned("12"), plenty, pool) == 2);
   CHECK(q.push(unowned(""), plenty, pool) == 0);
@@ -70,8 +70,8 @@ TEST_CASE("a send queue shares what has an owner, and copies what has none [seed
 
 TEST_CASE("a send queue lets a piece go when all of it has arrived, and not before [seed 3.1.2]") {
   buffer_pool pool;
-  send_queue q;
   shared_text a("aaaa"), b("bbbb");
+  send_queue q;
   CHECK(q.push(a.as_chunk(), plenty, pool) == 4);
   CHECK(q.push(b.as_chunk(), plenty, pool) == 4);
   q.ack(3);
@@ -93,8 +93,8 @@ TEST_CASE("a send queue lets a piece go when all of it has arrived, and not befo
 
 TEST_CASE("a send queue takes no more than there is room for [seed 10.1]") {
   buffer_pool pool;
-  send_queue q;
   shared_text a("abcdef");
+  send_queue q;
   CHECK(q.push(a.as_chunk(), 4, pool) == 4);
   CHECK(q.push(unowned("xyz"), 0, pool) == 0);
   CHECK(q.push(unowned("xyz"), 2, pool) == 2);
@@ -103,8 +103,8 @@ TEST_CASE("a send queue takes no more than there is room for [seed 10.1]") {
 
 TEST_CASE("a send queue that is cut keeps what was sent and lets the rest go [seed 3.1.2]") {
   buffer_pool pool;
-  send_queue q;
   shared_text a("aaaa"), b("bbbb"), c("cccc");
+  send_queue q;
   for (shared_text* t : {&a, &b, &c}) CHECK(q.push(t->as_chunk(), plenty, pool) == 4);
   q.cut(6);
   CHECK(from(q, 0) == "aaaabb");
