@@ -159,6 +159,7 @@ def run(cell, ours, peer, certificate, logs, timeout):
             command += ["--dial", f"{cell.transport}://127.0.0.1:{port}/interop", "--hash", sha]
         if who == "we" and ours is not peer:
             command += ["--dump", *peer.our_options]
+            command += peer.our_qmux_options if cell.transport in ("ws", "tcp") else []
             if listens and cell.scenario == "many-groups":
                 command += ["--streams", "10"]
         folder = peer.folder if command[0] == peer.command[0] else None

@@ -27,6 +27,7 @@ class Peer:
     versions: list
     revisions: list = dataclasses.field(default_factory=lambda: [""])
     our_options: list = dataclasses.field(default_factory=list)  # for our driver, when it meets this peer
+    our_qmux_options: list = dataclasses.field(default_factory=list)  # the same, over ws and tcp
     folder: str = None
 
 
@@ -95,7 +96,8 @@ def rust():
         found = dict(re.findall(r'name = "([^"]+)"\nversion = "([^"]+)"', f.read()))
     title = ", ".join(f"{n} {found[n]}" for n in ("moq-net", "moq-tokio", "qmux", "web-transport-moq"))
     return Peer("rust", title, [os.path.join(target, "release", "rust-peer")], ["moqt", "https", "ws", "tcp"], ALL,
-                our_options=["--any-reason"])  # it makes up the reasons of closes
+                our_options=["--any-reason"],  # it makes up the reasons of closes
+                our_qmux_options=["--any-end"])  # it closes its socket on what it has not read, and so its close is lost
 
 
 def go():

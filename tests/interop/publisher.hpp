@@ -81,7 +81,8 @@ class publisher : public actor {
     return {};
   }
   virtual void closed(const moql::session_closed& c) {
-    if (!c.by_peer || c.code != end_code_ || (c.reason != end_reason_ && !options().any_reason))
+    const bool is_lost = c.why == moql::errc::transport_closed && end_code_ == 0 && options().any_end;
+    if (!is_lost && (!c.by_peer || c.code != end_code_ || (c.reason != end_reason_ && !options().any_reason)))
       return fail(text_of(c) + ", not with " + code_text(end_code_) + " \"" + std::string(end_reason_) + '"');
     const std::string why = complaint();
     why.empty() ? pass() : fail(why);

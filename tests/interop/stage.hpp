@@ -38,7 +38,9 @@ struct settings {
   moql::version ver{};
   bool dials = false;
   bool has_slashes = false;  ///< Paths begin and prefixes end with a slash, as one implementation wants them.
-  bool any_reason = false;   ///< The reason of a close is not compared: one implementation makes it up.
+  bool any_end =
+      false;  ///< A connection that is lost is as good as a close with NO_ERROR: one implementation loses it.
+  bool any_reason = false;  ///< The reason of a close is not compared: one implementation makes it up.
 
   [[nodiscard]] std::string path(std::string_view name) const {
     return (has_slashes ? "/room/" : "room/") + std::string(name);
