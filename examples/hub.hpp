@@ -4,9 +4,9 @@
 /// One upstream subscription per track, however many want it; its frames go into a cache that all of them read. A
 /// track is given up when nobody wants it any more.
 
+#include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -26,7 +26,6 @@ class hub {
   [[nodiscard]] std::uint64_t groups_lost() const { return groups_lost_; }
   [[nodiscard]] std::uint64_t groups() const { return groups_; }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
-  [[nodiscard]] std::size_t broadcasts() const { return broadcasts_.size(); }
 
   void on_event(net::peer& p, const moql::event& e, moql::instant now) {
     std::visit(moql::overload{
@@ -34,9 +33,9 @@ class hub {
                    [&](const moql::announce_updated&) {},
                    [&](const moql::announced& a) { announced(p, std::string(a.path)); },
                    [&](const moql::announce_ended& a) { ended(p, std::string(a.path)); },
-                   [&](const moql::subscribe_requested& r) { wanted(p, r.request, r.broadcast, r.track, true, now); },
-                   [&](const moql::track_requested& r) { wanted(p, r.request, r.broadcast, r.track, false, now); },
-                   [&](const moql::fetch_requested& r) { wanted(p, r.request, r.broadcast, r.track, false, now); },
+                   [&](const moql::subscribe_requested& r) { wanted(p, r.request, r.broadcast, r.track, now); },
+                   [&](const moql::track_requested& r) { wanted(p, r.request, r.broadcast, r.track, now); },
+                   [&](const moql::fetch_requested& r) { wanted(p, r.request, r.broadcast, r.track, now); },
                    [&](const moql::request_closed& r) { left(p, r.request); },
                    [&](const moql::session_closed&) { gone(p); },
                    [&](const auto& other) { upstream(p, other, now); },
@@ -56,7 +55,6 @@ class hub {
   struct reader {
     net::peer* peer{};
     moql::request_id request{};
-    bool is_subscription{};
   };
   struct track {
     net::peer* from{};
@@ -64,7 +62,6 @@ class hub {
     moql::subscription_id upstream{};
     std::unique_ptr<moql::track_cache> cache{};  // from when its properties are known
     std::vector<reader> readers{};
-    std::uint64_t size_missing = 0;
   };
 
   // ---- peers and announcements
@@ -121,8 +118,7 @@ class hub {
 
   // ---- downstream
 
-  void wanted(net::peer& p, moql::request_id id, std::string_view path, std::string_view name, bool is_subscription,
-              moql::instant now) {
+  void wanted(net::peer& p, moql::request_id id, std::string_view path, std::string_view name, moql::instant now) {
     if (local_ && moql::same_path(path, local_name_)) {
       if (moql::track_cache* c = local_(path, name); c != nullptr && p.session.serve(id, *c) == moql::errc::ok) return;
       (void)p.session.reject(id, moql::stream_code::not_found);
@@ -134,7 +130,7 @@ class hub {
       (void)p.session.reject(id, moql::stream_code::not_found);
       return;
     }
-    t->readers.push_back({&p, id, is_subscription});
+    t->readers.push_back({&p, id});
     if (t->cache) (void)p.session.serve(id, *t->cache);
   }
   /// The track as we have it, or from now on ask for it.

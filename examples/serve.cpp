@@ -4,8 +4,6 @@
 
 #include <boost/asio/signal_set.hpp>
 
-#include <fstream>
-
 #include "event_text.hpp"
 #include "hub.hpp"
 #include "net/command_line.hpp"
