@@ -75,7 +75,7 @@ class publisher : public net::client {
         moql::overload{
             [&](const moql::connected&) {
               if (const auto a = p.session.announce(options_.broadcast); !a.has_value())
-                give_up("cannot announce: " + std::string(moql::text_of(a.error())));
+                abandon("cannot announce: " + std::string(moql::text_of(a.error())));
             },
             [&](const moql::subscribe_requested& r) {
               if (answer(r.request, r.broadcast, r.track)) readers_.push_back(r.request);
@@ -108,7 +108,7 @@ class publisher : public net::client {
 
   /// Groups of the file, while what was written before is being taken. True if there was one.
   bool write(moql::instant now) {
-    if (host_.peers().empty() || track_.is_finished()) return false;
+    if (host_.peers().empty() || track_.is_finished() || is_decided()) return false;
     if (host_.peers().front()->session.streams_held() > streams_ahead) return false;
     if (next_group_ == from_.cut().groups.size()) {
       finish_later();
@@ -121,7 +121,7 @@ class publisher : public net::client {
       progress_.bytes += f.size;
     }
     if (why == moql::errc::ok) why = track_.end_group();
-    if (why != moql::errc::ok) give_up("cannot write: " + std::string(moql::text_of(why)));
+    if (why != moql::errc::ok) abandon("cannot write: " + std::string(moql::text_of(why)));
     ++progress_.groups;
     return why == moql::errc::ok;
   }
@@ -161,6 +161,10 @@ class publisher : public net::client {
     linger_.async_wait([then = std::move(then)](const boost::system::error_code& e) {
       if (!e) then();
     });
+  }
+  void abandon(const std::string& why) {
+    give_up(why);
+    leave();
   }
   void interrupted() override {
     if (!from_.is_file() && has_had_reader_) succeed();  // live input ends when its user ends it

@@ -277,6 +277,15 @@ def unknown_names():
             complains(r, "room/none", "video", "(0x33)", code=(1,))
 
 
+@test
+def unusable_names():
+    """a broadcast that no version can name is told in one line, by publisher and subscriber"""
+    deep = "/".join("a" * 40)
+    with server() as s:
+        complains(run(publish, s.url("ws"), deep, "t", str(make_file("small", 100))), "cannot announce", code=(1,))
+        complains(run(subscribe, s.url("ws"), deep, "t"), "cannot subscribe", code=(1,))
+
+
 class garbage:
     """Says what nobody can understand, to whoever connects."""
 
