@@ -514,3 +514,22 @@ TEST_CASE("R-010 R-012 codes of streams and sessions are two spaces, and reserve
   CHECK_FALSE(is_cancel(0, lite06));
   CHECK(is_cancel(0, lite05));
 }
+
+TEST_CASE("two spellings name one broadcast when their segments are the same [seed 2.4.1]") {
+  CHECK(same_path("room/a", "/room//a/"));
+  CHECK(same_path("", "/"));
+  CHECK(!same_path("room/a", "room"));
+  CHECK(!same_path("room", "room/a"));
+  CHECK(!same_path("room/a", "room/ab"));
+}
+
+TEST_CASE("R-010 a code has the name of its own space, and one that is not registered has none") {
+  CHECK(name_of(session_code::internal_error) == name_of(stream_code::internal_error));  // 0x1 here and 0x0 there
+  CHECK(name_of(session_code{0x3}) == "PROTOCOL_VIOLATION");
+  CHECK(name_of(stream_code{0x3}) == "SESSION_CLOSED");
+  for (std::uint64_t v = 0; v < 0x100; ++v) {
+    CAPTURE(v);
+    CHECK(name_of(stream_code{v}).empty() != is_registered(stream_code{v}));
+  }
+  CHECK(name_of(session_code{0x20}).empty());
+}
