@@ -168,6 +168,7 @@ class message_peer final : public qmux_peer {
       if (e) return ended(e);
       const moql::byte_view all(static_cast<const std::uint8_t*>(in_.data().data()), in_.size());
       moql::bytes message = pool_.copy(all);
+      if (message.held_by() == nullptr) return ended(asio::error::no_memory);
       in_.clear();
       received(std::move(message), socket_.got_binary());
     });
@@ -204,7 +205,9 @@ class byte_peer final : public qmux_peer {
     socket_.async_read_some(into, [this, whole, self = shared_from_this()](error_code e, std::size_t n) {
       if (e) return ended(e);
       // What is small must not hold the whole buffer for as long as somebody keeps it.
-      received(n < read_bytes / 8 ? pool_.copy(whole.view().first(n)) : whole.slice(0, n), true);
+      moql::bytes piece = n < read_bytes / 8 ? pool_.copy(whole.view().first(n)) : whole.slice(0, n);
+      if (piece.held_by() == nullptr) return ended(asio::error::no_memory);
+      received(std::move(piece), true);
     });
   }
   void finish() override {

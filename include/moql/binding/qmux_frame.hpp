@@ -63,56 +63,46 @@ struct stream {
            (m.has_length ? v("Stream Data", w::sized_bytes, m.data) : v("Stream Data", w::rest, m.data));
   }
 };
-struct max_data {
-  static constexpr std::uint64_t first_type = 0x10, last_type = 0x10;
+/// A limit of the connection's: what the peer may send, or what kept the peer from sending.
+template <std::uint64_t Type>
+struct data_limit {
+  static constexpr std::uint64_t first_type = Type, last_type = Type;
   std::uint64_t limit{};
-  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return first_type; }
+  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return Type; }
   constexpr void set_type(std::uint64_t) noexcept {}
   static constexpr bool fields(auto& m, auto& v) noexcept { return v("Maximum Data", w::varint, m.limit); }
 };
-struct max_stream_data {
-  static constexpr std::uint64_t first_type = 0x11, last_type = 0x11;
+using max_data = data_limit<0x10>;
+using data_blocked = data_limit<0x14>;
+
+/// The same for one stream.
+template <std::uint64_t Type>
+struct stream_limit {
+  static constexpr std::uint64_t first_type = Type, last_type = Type;
   std::uint64_t id{};
   std::uint64_t limit{};
-  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return first_type; }
+  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return Type; }
   constexpr void set_type(std::uint64_t) noexcept {}
   static constexpr bool fields(auto& m, auto& v) noexcept {
     return v("Stream ID", w::varint, m.id) && v("Maximum Stream Data", w::varint, m.limit);
   }
 };
-struct max_streams {
-  static constexpr std::uint64_t first_type = 0x12, last_type = 0x13;
+using max_stream_data = stream_limit<0x11>;
+using stream_data_blocked = stream_limit<0x15>;
+
+/// The same for how many streams there may be.
+template <std::uint64_t Bidi>
+struct streams_limit {
+  static constexpr std::uint64_t first_type = Bidi, last_type = Bidi + 1;
   direction dir{};
   std::uint64_t limit{};
-  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return dir == direction::bidi ? 0x12 : 0x13; }
-  constexpr void set_type(std::uint64_t t) noexcept { dir = t == 0x12 ? direction::bidi : direction::uni; }
+  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return dir == direction::bidi ? Bidi : Bidi + 1; }
+  constexpr void set_type(std::uint64_t t) noexcept { dir = t == Bidi ? direction::bidi : direction::uni; }
   static constexpr bool fields(auto& m, auto& v) noexcept { return v("Maximum Streams", w::varint, m.limit); }
 };
-struct data_blocked {
-  static constexpr std::uint64_t first_type = 0x14, last_type = 0x14;
-  std::uint64_t limit{};
-  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return first_type; }
-  constexpr void set_type(std::uint64_t) noexcept {}
-  static constexpr bool fields(auto& m, auto& v) noexcept { return v("Maximum Data", w::varint, m.limit); }
-};
-struct stream_data_blocked {
-  static constexpr std::uint64_t first_type = 0x15, last_type = 0x15;
-  std::uint64_t id{};
-  std::uint64_t limit{};
-  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return first_type; }
-  constexpr void set_type(std::uint64_t) noexcept {}
-  static constexpr bool fields(auto& m, auto& v) noexcept {
-    return v("Stream ID", w::varint, m.id) && v("Maximum Stream Data", w::varint, m.limit);
-  }
-};
-struct streams_blocked {
-  static constexpr std::uint64_t first_type = 0x16, last_type = 0x17;
-  direction dir{};
-  std::uint64_t limit{};
-  [[nodiscard]] constexpr std::uint64_t type() const noexcept { return dir == direction::bidi ? 0x16 : 0x17; }
-  constexpr void set_type(std::uint64_t t) noexcept { dir = t == 0x16 ? direction::bidi : direction::uni; }
-  static constexpr bool fields(auto& m, auto& v) noexcept { return v("Maximum Streams", w::varint, m.limit); }
-};
+using max_streams = streams_limit<0x12>;
+using streams_blocked = streams_limit<0x16>;
+
 /// By QMux itself, with the type of the frame that was wrong, or by the application.
 struct connection_close {
   static constexpr std::uint64_t first_type = 0x1c, last_type = 0x1d;
