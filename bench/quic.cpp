@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "../examples/net/certificate.hpp"
+#include "../examples/net/own_certificate.hpp"
 #include "../examples/quic/endpoint.hpp"
 
 using namespace moql;
@@ -247,16 +247,13 @@ double median(std::vector<double> v) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string error, cert = "/tmp/moql-bench-quic.crt", key = "/tmp/moql-bench-quic.key";
-  const auto c = net::make_certificate(error);
-  if (!c || !net::write_certificate(*c, cert, key, error)) {
+  std::string error;
+  const auto own = net::load_or_make_certificate({}, {}, error);
+  if (!own) {
     std::puts(error.c_str());
     return 1;
   }
-  const struct files {
-    ~files() { std::remove(cert.c_str()), std::remove(key.c_str()); }
-    const std::string &cert, &key;
-  } remove_later{cert, key};
+  const std::string &cert = own->cert_file, &key = own->key_file;
   const bool is_one = argc == 3 && (std::string_view(argv[1]) == "plain" || std::string_view(argv[1]) == "moql");
   if (is_one) {
     run r{std::string_view(argv[1]) == "moql", static_cast<std::uint64_t>(std::atoll(argv[2]))};
