@@ -41,6 +41,7 @@ namespace detail {
             return "setup: path '" + std::string(s.path.value_or("")) + "', hop " + to_string(s.hop) + ", cost " +
                    to_string(s.cost) + ", probe level " + to_string(static_cast<int>(s.probe));
           },
+          [](const moql::hop_declared& h) { return "hop " + to_string(h.hop); },
           [](const moql::bandwidth& b) {
             return std::string(b.is_target ? "wanted" : "measured") + " " + to_string(b.bitrate) + " bit/s, rtt " +
                    to_string(b.rtt_ms) + " ms";

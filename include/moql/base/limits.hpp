@@ -40,6 +40,9 @@ struct limits {
   std::size_t gaps_max = 256;
   /// Control bytes that wait for a peer that does not read; beyond it that stream is reset.
   std::size_t control_backlog_bytes_max = 1024 * 1024;
+  /// Payload that may arrive in a group while the peer does not read it; beyond it that group is reset
+  /// (TOO_FAR_BEHIND). Nothing is held for a slow reader but a place in the cache; this bounds how stale that gets.
+  std::uint64_t behind_bytes_max = 16 * 1024 * 1024;
   /// Reason text of a session close, in bytes; longer text is cut.
   std::size_t reason_bytes_max = 1024;
   /// Distinct tracks whose TRACK_INFO is remembered.

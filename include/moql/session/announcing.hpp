@@ -119,6 +119,7 @@ class announcing {
     audience& a = audiences_[s.owner];
     const auto& ask = std::get<msg::announce_request>(m);
     a.exclude_hop = ask.exclude_hop;
+    if (a.exclude_hop != 0 && a.exclude_hop != told_hop_) c_.tell(hop_declared{told_hop_ = a.exclude_hop});
     a.is_asked = true;
     a.told.start(c_.ver, c_.settings.hop);
     const std::string_view prefix = ask.prefix;
@@ -266,6 +267,7 @@ class announcing {
   slab<audience> audiences_;
   vec<offered_route> initial_;
   std::uint64_t clock_ = 0;
+  std::uint64_t told_hop_ = 0;  ///< The last `hop_declared`.
 };
 
 }  // namespace detail

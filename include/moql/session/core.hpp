@@ -5,6 +5,7 @@
 #include "../base/index.hpp"
 #include "../delivery/timers.hpp"
 #include "action.hpp"
+#include "counters.hpp"
 #include "datagram_outbox.hpp"
 #include "event.hpp"
 #include "stream_record.hpp"
@@ -76,6 +77,8 @@ struct core {
   vec<char> path;
   std::uint64_t buffered = 0;    ///< Bytes of chunks that wait to be read.
   std::size_t unidentified = 0;  ///< Streams of the peer's that have not said what they are.
+  session_counters counts{};
+  output_listener* listener = nullptr;
 
   [[nodiscard]] const limits& caps() const noexcept { return settings.caps; }
   [[nodiscard]] bool is_client() const noexcept { return settings.side == endpoint::client; }

@@ -32,6 +32,10 @@ struct bandwidth {
   std::uint64_t bitrate{};  ///< Bits per second; 0 is unknown.
   std::uint64_t rtt_ms{};   ///< 0 is unknown.
 };
+/// The Hop ID that the peer keeps out of what it asks for (04, 05): its own, in practice. On 06 it is in `peer_setup`.
+struct hop_declared {
+  std::uint64_t hop{};  ///< Not 0.
+};
 /// The peer answers our Probe stream no longer, or never did.
 struct probe_closed {
   errc why{};
@@ -197,10 +201,10 @@ struct request_closed {
 };
 
 using event =
-    std::variant<connected, peer_setup, bandwidth, probe_closed, goaway_received, goaway_finished, session_closed,
-                 announced, announce_updated, announce_ended, announced_all, interest_closed, subscription_started,
-                 track_known, group_started, frame_part, group_finished, datagram_received, groups_lost,
-                 subscription_end_known, subscription_closed, fetch_part, fetch_closed, track_answered,
+    std::variant<connected, peer_setup, hop_declared, bandwidth, probe_closed, goaway_received, goaway_finished,
+                 session_closed, announced, announce_updated, announce_ended, announced_all, interest_closed,
+                 subscription_started, track_known, group_started, frame_part, group_finished, datagram_received,
+                 groups_lost, subscription_end_known, subscription_closed, fetch_part, fetch_closed, track_answered,
                  subscribe_requested, subscribe_updated, track_requested, fetch_requested, request_closed>;
 
 /// For std::visit: one function out of several lambdas.

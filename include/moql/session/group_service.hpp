@@ -59,6 +59,7 @@ class group_service : public request_book {
     s->kind = stream_kind::group_out;
     s->owner = out.index;
     s->sequence = o->sequence;
+    ++c_.counts.groups_opened;
     o->stream = s->self;
     o->is_opening = false;
     c_.act(set_priority{id, order_of(requests_[o->owner], o->sequence)});
@@ -100,6 +101,7 @@ class group_service : public request_book {
     if (accepted != 0 || everything) writing_.served(r.writing);  // being turned away is not a turn
     if (!everything) {
       o.cursor.wrote(*r.cache(), accepted, false);
+      if (!s.is_blocked) o.size_when_blocked = size_of(r, o);
       s.is_blocked = true;
       writing_.unready(r.writing, o.sequence, item);
       return;
@@ -118,6 +120,7 @@ class group_service : public request_book {
       close(r, {});
       tell_closed(h, errc::ok, 0);
     } else {
+      ++c_.counts.groups_finished;
       c_.settle(s);
       check_end(h, r);
     }
@@ -214,13 +217,31 @@ class group_service : public request_book {
                std::optional<interval>& lost) noexcept {
     outgoing& o = outs_[i];
     const cached_group* g = cache.group(o.cursor.group());
-    if (g != nullptr && cache.is_expired(*g, c_.ver, r.want.max_age_ms)) {
-      const std::uint64_t sequence = o.sequence;
-      abandon(i, since(lite06).has(c_.ver) ? stream_code::delivery_timeout : stream_code::old);
-      drop(r, s, sequence, sequence, lost);
-      return;
+    const std::uint64_t sequence = o.sequence;
+    if (g == nullptr) {  // nothing may wait for a stream that can no longer be filled
+      give_up(i, o.cursor.has_written() ? stream_code::too_far_behind : cache.why_missing(sequence));
+    } else if (cache.is_expired(*g, c_.ver, r.want.max_age_ms)) {
+      abandon(i, since(lite06).has(c_.ver) ? stream_code::delivery_timeout : stream_code::old,
+              &session_counters::groups_expired);
+    } else if (is_too_far_behind(o, *g)) {
+      give_up(i, stream_code::too_far_behind);
+    } else {
+      return ready(i);
     }
-    ready(i);
+    drop(r, s, sequence, sequence, lost);
+  }
+  /// What came of a group since the peer stopped reading it is more than may wait for it.
+  [[nodiscard]] bool is_too_far_behind(const outgoing& o, const cached_group& g) noexcept {
+    const stream_record* s = c_.streams.find(o.stream);
+    return s != nullptr && s->is_blocked && g.size - o.size_when_blocked > c_.caps().behind_bytes_max;
+  }
+  [[nodiscard]] static std::uint64_t size_of(const request& r, const outgoing& o) noexcept {
+    const cached_group* g = r.cache()->group(o.cursor.group());
+    return g == nullptr ? 0 : g->size;
+  }
+  void give_up(std::uint32_t i, stream_code code) noexcept {
+    abandon(i, code,
+            code == stream_code::too_far_behind ? &session_counters::groups_behind : &session_counters::groups_evicted);
   }
   /// A group that cannot be sent to its end: its stream is reset and the subscriber told.
   void lose(std::uint32_t i, group_writer::state why) noexcept {
@@ -231,14 +252,17 @@ class group_service : public request_book {
     const slot_handle h = requests_.handle_of(owner);
     const std::uint64_t sequence = o.sequence;
     stream_code code = stream_code::internal_error;
-    if (why == group_writer::state::evicted) code = r.cache()->why_missing(sequence);
+    if (why == group_writer::state::evicted)
+      code = o.cursor.has_written() ? stream_code::too_far_behind : r.cache()->why_missing(sequence);
     if (why == group_writer::state::aborted) code = o.cursor.code();
     if (why == group_writer::state::short_) code = stream_code::not_found;
     if (r.kind == request_kind::fetch) {
       close(r, code);
       return tell_closed(h, errc::refused_by_peer, static_cast<std::uint64_t>(code));
     }
-    abandon(i, code);
+    abandon(
+        i, code,
+        why == group_writer::state::evicted ? &session_counters::groups_evicted : &session_counters::groups_aborted);
     if (stream_record* s = c_.streams.find(r.stream)) {
       std::optional<interval> lost;
       drop(r, *s, sequence, sequence, lost);

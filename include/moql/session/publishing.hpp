@@ -144,7 +144,7 @@ class publishing : public group_service {
       if (is_past_end(r, o.sequence) || (r.want.group_start && o.sequence < *r.want.group_start)) {
         const std::uint64_t sequence = o.sequence;
         const bool is_open = o.stream != slot_handle{};
-        abandon(i, stream_code::cancelled);
+        abandon(i, stream_code::cancelled, &session_counters::groups_unwanted);
         stream_record* s = is_open ? c_.streams.find(r.stream) : nullptr;
         std::optional<interval> lost;
         if (s == nullptr) {

@@ -57,7 +57,9 @@ class request_book {
   void mark_dirty(request& r) noexcept {
     if (r.is_dirty) return;
     r.is_dirty = true;
+    const bool is_first = dirty_.empty();
     if (!dirty_.push(r.heard.self)) c_.fail(errc::out_of_memory);
+    if (is_first && c_.listener != nullptr) c_.listener->wake(c_.listener);
   }
 
   [[nodiscard]] static bool is_past_end(const request& r, std::uint64_t sequence) noexcept {
@@ -175,9 +177,10 @@ class request_book {
     close(r, {});
     tell_closed(h, errc::ok, 0);
   }
-  /// Resets a group's stream, or takes it back if it has none.
-  void abandon(std::uint32_t i, stream_code code) noexcept {
+  /// Resets a group's stream, or takes it back if it has none; `reason` counts it.
+  void abandon(std::uint32_t i, stream_code code, std::uint64_t session_counters::*reason) noexcept {
     stream_record* s = c_.streams.find(outs_[i].stream);
+    ++(c_.counts.*(s != nullptr ? reason : &session_counters::groups_unopened));
     release_out(i);
     if (s != nullptr) {
       s->owner = no_slot;
@@ -187,6 +190,7 @@ class request_book {
   void remove_out(std::uint32_t i) noexcept {
     const slot_handle h = requests_.handle_of(outs_[i].owner);
     if (stream_record* s = c_.streams.find(outs_[i].stream)) s->owner = no_slot;
+    ++c_.counts.groups_unwanted;
     release_out(i);
     check_end(h, requests_[h.index]);
   }
@@ -207,7 +211,7 @@ class request_book {
       if (r.kind == request_kind::fetch)
         release_out(r.first_out);
       else
-        abandon(r.first_out, code);
+        abandon(r.first_out, code, &session_counters::groups_unwanted);
     }
   }
   /// Ends a request: in order without a code, by a reset with one. The slot stays until its last event has been heard.

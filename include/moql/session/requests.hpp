@@ -60,8 +60,9 @@ struct outgoing {
   group_writer cursor{};
   std::uint32_t owner{no_slot};  ///< The request.
   std::uint64_t sequence{};
-  slot_handle stream{};  ///< Zero while it waits to be opened.
-  bool is_opening{};     ///< The transport has been asked.
+  slot_handle stream{};               ///< Zero while it waits to be opened.
+  bool is_opening{};                  ///< The transport has been asked.
+  std::uint64_t size_when_blocked{};  ///< What the group held when the peer stopped reading.
   std::uint32_t before{no_slot};
   std::uint32_t after{no_slot};
   void recycle() noexcept {
@@ -69,6 +70,7 @@ struct outgoing {
     owner = before = after = no_slot;
     stream = {};
     is_opening = false;
+    size_when_blocked = 0;
   }
 };
 

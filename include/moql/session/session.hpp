@@ -46,6 +46,7 @@ class session {
     if (s == nullptr || !s->ends.can_receive() || s->in_fin || s->in_reset) return;
     s->in_fin = fin;
     if (!data.empty()) {
+      c().counts.bytes_in += data.size();
       c().buffered += data.size();
       if (c().buffered > c().caps().buffered_bytes_max) return c().fail(errc::limit_exceeded);
       if (!s->in.push(std::move(data))) return c().fail(errc::out_of_memory);
@@ -82,6 +83,7 @@ class session {
   void on_datagram(bytes data, instant now) noexcept {
     c().now = now;
     if (c().is_over() || e_.datagrams_in.size() >= c().caps().datagrams_max) return;
+    ++c().counts.datagrams_in;
     (void)e_.datagrams_in.push(std::move(data));
   }
   /// The connection is gone. What arrived before is still told.
@@ -250,6 +252,11 @@ class session {
   /// Streams that are open or waiting to be opened; meaningful until the session ends.
   [[nodiscard]] std::size_t streams_held() const noexcept { return c().streams.size(); }
   [[nodiscard]] std::uint64_t bytes_buffered() const noexcept { return c().buffered; }
+  [[nodiscard]] const session_counters& counters() const noexcept { return c().counts; }
+  /// Our Hop ID, as configured.
+  [[nodiscard]] std::uint64_t hop() const noexcept { return c().settings.hop; }
+  /// Who is to be woken; null for nobody. It must outlive the session or be taken back.
+  void wake(output_listener* l) noexcept { c().listener = l; }
 
  private:
   static constexpr std::uint64_t group_ticket = std::uint64_t{1} << 63;

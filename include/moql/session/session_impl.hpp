@@ -83,7 +83,10 @@ inline std::optional<action> session::next_action() noexcept {
   }
   e_.publish.catch_up();
   if (!c().actions.empty()) return c().actions.pop();
-  if (!c().datagrams.is_empty()) return send_datagram{c().datagrams.take()};
+  if (!c().datagrams.is_empty()) {
+    ++c().counts.datagrams_out;
+    return send_datagram{c().datagrams.take()};
+  }
   if (c().opening_bidi.empty() && c().opening_uni.empty() && !e_.publish.has_to_open()) return {};
   return next_open();
 }
@@ -161,6 +164,7 @@ inline void session::on_written(stream_id id, const write_result& r) noexcept {
   if (s == nullptr) return;
   const bool everything = r.status == transport_status::ok && r.accepted == offered_.size;
   const bool closed = r.status == transport_status::closed;
+  c().counts.bytes_out += r.accepted;
   if (!offered_.is_control) return e_.publish.wrote(*s, r.accepted, everything, offered_.fin, closed);
   (void)c().writable.pop();
   s->is_queued = false;

@@ -176,6 +176,7 @@ class subscribing {
     r.after = s.first_group;
     if (r.after != no_slot) c_.streams[r.after].before = r.self.index;
     s.first_group = r.self.index;
+    ++c_.counts.groups_in;
     tell(subs_.handle_of(i), group_started{id(i), g.sequence, g.frame_start});
     return errc::ok;
   }
@@ -208,6 +209,7 @@ class subscribing {
     if (!s.has_info || s.seen.has(m.sequence) || s.accounted.has(m.sequence) || is_past_end(s, m.sequence)) return;
     const slot_handle h = subs_.handle_of(i);
     if (!note_seen(h, s, m.sequence)) return;
+    ++c_.counts.groups_in;
     tell(h, datagram_received{id(i), m.sequence, m.timestamp,
                               data.slice(data.size() - m.payload.size(), m.payload.size())});
     account(s, m.sequence, m.sequence);
