@@ -40,6 +40,7 @@ enum class stream_code : std::uint64_t {
   wrong_size = 0x37,
   frame_too_large = 0x38,
   timestamp_mismatch = 0x39,
+  unauthorized = 0x3a,  ///< Not in 06 but assigned since, and what the deployed relays send.
 };
 
 /// Its name in the draft; empty for a code that the draft does not name.
@@ -75,6 +76,7 @@ enum class stream_code : std::uint64_t {
     case stream_code::wrong_size: return "WRONG_SIZE";
     case stream_code::frame_too_large: return "FRAME_TOO_LARGE";
     case stream_code::timestamp_mismatch: return "TIMESTAMP_MISMATCH";
+    case stream_code::unauthorized: return "UNAUTHORIZED";
   }
   return {};
 }

@@ -22,6 +22,11 @@ class slot_index {
     ++size_;
     return true;
   }
+  /// Keeps the memory.
+  void clear() noexcept {
+    for (cell& c : cells_) c.value = none;
+    size_ = 0;
+  }
   void erase(std::uint64_t key) noexcept {
     if (cells_.empty()) return;
     std::size_t i = home(key);

@@ -272,4 +272,14 @@ class url_reader {
   return std::string_view(out.data(), r.size() + 1);
 }
 
+/// Whether a client that dialled `current` may go where a GOAWAY asks it to: a URL of the same scheme,
+/// with an authority and a port that is named or has a default. Empty is "the same place" and always fine. Userinfo is
+/// refused: no binding has a place for it, and it makes a host look like another.
+[[nodiscard]] constexpr bool may_redirect(std::string_view current, std::string_view next) noexcept {
+  if (next.empty()) return true;
+  const result<url> from = parse_url(current);
+  const result<url> to = parse_url(next);
+  return from && to && from->id == to->id && !to->has_userinfo;
+}
+
 }  // namespace moql

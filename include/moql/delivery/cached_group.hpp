@@ -2,6 +2,7 @@
 /// One group of a track as it is kept: frames, their payload, and how they travel.
 
 #include "../base/slab.hpp"
+#include "cache_budget.hpp"
 #include "wire_log.hpp"
 
 namespace moql {
@@ -20,10 +21,12 @@ struct cached_frame {
   std::uint32_t first_piece[frame_layouts]{};  ///< Where its header is in each wire log.
 };
 
-struct cached_group {
+struct cached_group : budget_entry {
   explicit cached_group(memory m = {}) noexcept : frames(m), parts(m), logs{wire_log(m), wire_log(m)} {}
 
   std::uint64_t sequence{};
+  /// Index in the group of `frames[0]`. Not 0 makes the group partial: what precedes is a gap.
+  std::uint64_t first_frame{};
   instant arrival{};
   group_state state{group_state::open};
   stream_code abort_code{};
@@ -41,8 +44,10 @@ struct cached_group {
     for (wire_log& l : logs) l.clear();
     state = group_state::open;
     how = sent_by::stream;
-    size = newest_timestamp = part_missing = 0;
+    first_frame = size = newest_timestamp = part_missing = 0;
   }
+  /// Index in the group of the frame that would come next.
+  [[nodiscard]] std::uint64_t end_frame() const noexcept { return first_frame + frames.size(); }
   /// Brings a log up to what has been appended. False when memory ran out.
   [[nodiscard]] MOQL_INLINE bool catch_up(frame_layout layout) noexcept {
     const wire_log& log = logs[static_cast<std::size_t>(layout)];

@@ -45,6 +45,21 @@ class ranges {
     if (to - from > 1) items_.erase(from + 1, to - from - 1);
     return true;
   }
+  /// Takes one number out. False when memory ran out; the set is unchanged then.
+  [[nodiscard]] bool remove(std::uint64_t v) noexcept {
+    const std::size_t i = at_or_after(v);
+    if (i == items_.size() || items_[i].first > v) return true;
+    const interval had = items_[i];
+    if (had.first != v && had.last != v) {
+      if (!items_.insert(i, {had.first, v - 1})) return false;
+      items_[i + 1].first = v + 1;
+    } else if (had.first == had.last) {
+      items_.erase(i);
+    } else {
+      had.first == v ? ++items_[i].first : --items_[i].last;
+    }
+    return true;
+  }
   [[nodiscard]] bool has(std::uint64_t v) const noexcept { return covers(v, v); }
   /// Whether every number of first..last is in the set. False when first > last.
   [[nodiscard]] bool covers(std::uint64_t first, std::uint64_t last) const noexcept {
@@ -79,6 +94,13 @@ class ranges {
     items_[1].first = items_[0].first;
     items_.erase(0);
     return gap;
+  }
+  /// Removes the lowest interval and returns it; none when the set is empty.
+  std::optional<interval> take_lowest() noexcept {
+    if (items_.empty()) return {};
+    const interval lowest = items_[0];
+    items_.erase(0);
+    return lowest;
   }
   /// Keeps the memory.
   void clear() noexcept { items_.clear(); }

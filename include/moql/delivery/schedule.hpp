@@ -1,122 +1,26 @@
 #pragma once
-/// Which stream is written next: subscriber priority, then publisher priority, then fair turns, then group order.
+/// Which stream is written next: subscriber priority, then publisher priority, then fair shares in bytes, then group
+/// order.
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
+#include "backlog.hpp"
 #include "heap.hpp"
+#include "levels.hpp"
+#include "rank.hpp"
 
 namespace moql {
-
-/// Which group of one track goes first. 06 is always newest first; 03 to 05 carry the choice (Ordered).
-enum class group_order : std::uint8_t { newest_first, oldest_first };
 
 /// One subscription or fetch inside a schedule. Small, dense, recycled.
 using flow_id = std::uint32_t;
 inline constexpr flow_id no_flow = ~flow_id{0};
 
-namespace detail {
-/// The streams of one flow that could be written now, by rising sequence. Both ends are cheap whichever of them is
-/// served and however long the backlog is: room is left in front, and what lies in between moves the shorter way.
-class backlog {
- public:
-  struct member {
-    std::uint64_t sequence;
-    std::uint32_t item;
-  };
-  explicit backlog(memory m) noexcept : items_(m) {}
-  [[nodiscard]] bool empty() const noexcept { return head_ == items_.size(); }
-  [[nodiscard]] std::size_t size() const noexcept { return items_.size() - head_; }
-  [[nodiscard]] const member& best(group_order order) const noexcept {
-    return order == group_order::newest_first ? items_.back() : items_[head_];
-  }
-  /// Adding what is there already changes nothing. False when memory ran out.
-  [[nodiscard]] bool add(member m) noexcept {
-    const std::size_t at = place(m);
-    if (at != items_.size() && same(items_[at], m)) return true;
-    const std::size_t before_it = at - head_;
-    const std::size_t after_it = items_.size() - at;
-    if (before_it < after_it) {
-      if (head_ == 0 && !make_room()) return false;
-      --head_;
-      move(head_, head_ + 1, before_it);
-      items_[head_ + before_it] = m;
-      return true;
-    }
-    if (items_.size() == items_.capacity() && head_ * 2 >= items_.size()) {  // else a moving window would grow for ever
-      move(0, head_, size());
-      items_.truncate(size());
-      head_ = 0;
-    }
-    if (!items_.push(m)) return false;
-    const std::size_t to = items_.size() - 1 - after_it;
-    move(to + 1, to, after_it);
-    items_[to] = m;
-    return true;
-  }
-  /// False when it was not there.
-  bool remove(member m) noexcept {
-    const std::size_t at = place(m);
-    if (at == items_.size() || !same(items_[at], m)) return false;
-    const std::size_t before_it = at - head_;
-    const std::size_t after_it = items_.size() - at - 1;
-    if (before_it < after_it) {
-      move(head_ + 1, head_, before_it);
-      ++head_;
-    } else {
-      move(at, at + 1, after_it);
-      items_.pop();
-    }
-    if (empty()) clear();
-    return true;
-  }
-  /// Keeps the memory.
-  void clear() noexcept {
-    items_.clear();
-    head_ = 0;
-  }
-
- private:
-  static bool less(const member& a, const member& b) noexcept {
-    return a.sequence != b.sequence ? a.sequence < b.sequence : a.item < b.item;
-  }
-  static bool same(const member& a, const member& b) noexcept { return a.sequence == b.sequence && a.item == b.item; }
-  /// The first member that is not less than `m`.
-  [[nodiscard]] std::size_t place(const member& m) const noexcept {
-    if (empty() || less(items_.back(), m)) return items_.size();
-    if (!less(items_[head_], m)) return head_;
-    if (same(items_.back(), m)) return items_.size() - 1;
-    std::size_t low = head_ + 1;
-    for (std::size_t high = items_.size() - 1; low < high;) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (less(items_[middle], m))
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return low;
-  }
-  void move(std::size_t to, std::size_t from, std::size_t n) noexcept {
-    if (n != 0) std::memmove(static_cast<void*>(items_.data() + to), items_.data() + from, n * sizeof(member));
-  }
-  /// Moves everything back by half its length: free of charge per insertion, as doubling is.
-  [[nodiscard]] bool make_room() noexcept {
-    const std::size_t n = items_.size();
-    const std::size_t room = n / 2 + 1;
-    if (items_.extend(room) == nullptr) return false;
-    move(room, 0, n);
-    head_ = room;
-    return true;
-  }
-  vec<member> items_;
-  std::size_t head_ = 0;
-};
-}  // namespace detail
-
 /// Flows with something to write, and inside each flow its ready streams. The order between flows is one packed key in
-/// a heap: nothing is sorted, ranked or swept. Equal flows take turns: whoever was served longest ago is next, so a
-/// flow that comes back after a pause is owed one turn and never more, and a new flow starts behind its equals.
+/// a heap: nothing is sorted, ranked or swept. Equal flows get equal shares of the bytes, however large their writes
+/// are: two that always have something are never further apart than the largest single write. A flow that comes back
+/// after a pause is owed nothing for it, and a new flow starts behind its equals. Every call costs at most O(log
+/// flows), but for the length of a backlog that is added to or taken from in its middle.
 class schedule {
  public:
   using flow_id = moql::flow_id;
@@ -130,9 +34,9 @@ class schedule {
     std::uint16_t rank;
   };
 
-  /// `first_turn` is where the count of turns begins; only tests have a reason to give it.
-  explicit schedule(memory m = {}, std::uint64_t first_turn = 0) noexcept
-      : memory_(m), flows_(m), heap_(m), turn_(first_turn & last_turn) {}
+  /// `first_byte` is where the count of bytes begins at each level; only tests have a reason to give it.
+  explicit schedule(memory m = {}, std::uint64_t first_byte = 0) noexcept
+      : memory_(m), flows_(m), heap_(m), levels_(m, first_byte) {}
 
   /// Higher priorities go first. `none` when memory ran out.
   [[nodiscard]] flow_id add_flow(std::uint8_t subscriber_priority, std::uint8_t publisher_priority,
@@ -142,23 +46,31 @@ class schedule {
       free_ = flows_[id].next_free;
     } else {
       id = static_cast<flow_id>(flows_.size());
-      if (!heap_.reserve(id + 1) || !flows_.push(flow(memory_))) return none;
+      if (!heap_.reserve(id + 1) || !flows_.reserve(id + 1) || !levels_.grow()) return none;
+      expects(flows_.push(flow(memory_)));
     }
     flow& f = flows_[id];
-    f.subscriber_priority = subscriber_priority;
-    f.publisher_priority = publisher_priority;
+    f.rank = rank_of(subscriber_priority, publisher_priority);
     f.order = order;
     f.live = true;
-    f.turn = next_turn();
+    f.level = levels_.join(f.rank);
+    f.start = levels_[f.level].last;
     return id;
   }
-  /// Other priorities or another order for a flow, in flight or not; its ready streams and its place among equals stay.
+  /// Other priorities or another order for a flow, in flight or not. Its ready streams stay, and so does its place
+  /// among equals: it is as far ahead of its new ones as it was of the old ones.
   void set_flow(flow_id id, std::uint8_t subscriber_priority, std::uint8_t publisher_priority,
                 group_order order) noexcept {
     flow& f = at(id);
-    f.subscriber_priority = subscriber_priority;
-    f.publisher_priority = publisher_priority;
     f.order = order;
+    const std::uint16_t rank = rank_of(subscriber_priority, publisher_priority);
+    if (f.rank == rank) return;
+    const std::uint64_t then = levels_[f.level].now;
+    const std::uint64_t ahead = f.start > then ? f.start - then : 0;
+    levels_.leave(f.level);
+    f.rank = rank;
+    f.level = levels_.join(rank);
+    move(f, levels_[f.level].now + ahead);
     if (heap_.contains(id)) heap_.update(id, f.key());
   }
   /// Forgets its ready streams too. The id will be used again.
@@ -166,6 +78,7 @@ class schedule {
     flow& f = at(id);
     f.ready.clear();
     if (has_solo_ && solo_flow_ == id) has_solo_ = false;
+    levels_.leave(f.level);
     f.live = false;
     f.next_free = free_;
     free_ = id;
@@ -199,10 +112,15 @@ class schedule {
     }
     if (f.ready.remove({sequence, item}) && f.ready.empty()) heap_.erase(id);
   }
-  /// The flow has had its turn and goes behind its equals, whether or not it is still ready.
-  void served(flow_id id) noexcept {
+  /// So many bytes of the flow have been written, whether or not it is still ready. None at all count as one: whoever
+  /// writes nothing may not stay at the front.
+  void served(flow_id id, std::size_t bytes) noexcept {
     flow& f = at(id);
-    f.turn = next_turn();
+    detail::levels::level& l = levels_[f.level];
+    const std::uint64_t start = f.start > l.now ? f.start : l.now;  // what a pause left behind is not made up for
+    const std::uint64_t n = bytes < detail::levels::write_max ? bytes : detail::levels::write_max;
+    l.now = start;
+    move(f, start + n + (n == 0));
     if (heap_.contains(id)) heap_.update(id, f.key());
   }
 
@@ -213,11 +131,7 @@ class schedule {
     const flow_id id = has_solo_ ? solo_flow_ : heap_.top().id;
     const flow& f = flows_[id];
     const auto& m = has_solo_ ? solo_ : f.ready.best(f.order);
-    return {id, m.sequence, m.item, rank(f.subscriber_priority, f.publisher_priority)};
-  }
-  [[nodiscard]] static constexpr std::uint16_t rank(std::uint8_t subscriber_priority,
-                                                    std::uint8_t publisher_priority) noexcept {
-    return static_cast<std::uint16_t>(subscriber_priority << 8 | publisher_priority);
+    return {id, m.sequence, m.item, f.rank};
   }
   /// How many streams of the flow are ready.
   [[nodiscard]] std::size_t ready_count(flow_id id) const noexcept {
@@ -225,18 +139,17 @@ class schedule {
   }
 
  private:
-  static constexpr std::uint64_t last_turn = (std::uint64_t{1} << 48) - 1;
   struct flow {
     explicit flow(memory m) noexcept : ready(m) {}
-    /// Smaller is sooner: 8 bits each of inverted priorities over 48 bits of turn.
+    /// Smaller is sooner: 16 bits of inverted rank over 48 bits of time.
     [[nodiscard]] std::uint64_t key() const noexcept {
-      return static_cast<std::uint64_t>(0xffffu - rank(subscriber_priority, publisher_priority)) << 48 | turn;
+      return static_cast<std::uint64_t>(0xffffu - rank) << 48 | start;
     }
     detail::backlog ready;
-    std::uint64_t turn = 0;  // when it was last served
+    std::uint64_t start = 0;  // of its next write, on the clock of its level; in the past after a pause
     flow_id next_free = no_flow;
-    std::uint8_t subscriber_priority = 0;
-    std::uint8_t publisher_priority = 0;
+    std::uint32_t level = 0;
+    std::uint16_t rank = 0;
     group_order order = group_order::newest_first;
     bool live = false;
   };
@@ -253,22 +166,29 @@ class schedule {
     if (!heap_.contains(id)) expects(heap_.push(id, f.key()));  // add_flow has reserved the room
     return true;
   }
-  [[nodiscard]] std::uint64_t next_turn() noexcept {
-    if (turn_ == last_turn) restart();
-    return ++turn_;
+  void move(flow& f, std::uint64_t start) noexcept {
+    f.start = start;
+    detail::levels::level& l = levels_[f.level];
+    if (l.last < start) l.last = start;
+    if (start > detail::levels::time_max) [[unlikely]]
+      restart(f.level);
   }
-  /// Once in 2^48 turns, years apart, the count starts again and everyone is equal.
-  MOQL_NOINLINE void restart() noexcept {
-    turn_ = 0;
+  /// Once in 2^48 bytes the clock of a level starts again; how far its flows are apart stays.
+  MOQL_NOINLINE void restart(std::uint32_t level) noexcept {
+    detail::levels::level& l = levels_[level];
     for (std::size_t i = 0; i < flows_.size(); ++i) {
-      flows_[i].turn = 0;
-      if (const auto id = static_cast<flow_id>(i); heap_.contains(id)) heap_.update(id, flows_[i].key());
+      flow& f = flows_[i];
+      if (!f.live || f.level != level) continue;
+      f.start = f.start > l.now ? f.start - l.now : 0;
+      if (const auto id = static_cast<flow_id>(i); heap_.contains(id)) heap_.update(id, f.key());
     }
+    l.last -= l.now;
+    l.now = 0;
   }
   memory memory_;
   vec<flow> flows_;
   indexed_heap<std::uint64_t> heap_;
-  std::uint64_t turn_;
+  detail::levels levels_;
   flow_id free_ = none;
   /// While one stream alone is ready, as on most connections most of the time, there is nothing to order: it is kept
   /// here and the heap is empty.

@@ -10,6 +10,7 @@
 #include "../base/queue.hpp"
 #include "cached_group.hpp"
 #include "expiry.hpp"
+#include "listeners.hpp"
 #include "ranges.hpp"
 
 namespace moql {
@@ -23,14 +24,7 @@ struct track_options {
   std::uint32_t groups_max = 1024;
   /// A newer group leaves the one before it open, to be ended by itself: for whoever passes groups on as they arrive.
   bool overlapping = false;
-};
-
-/// Embedded in whatever reads a cache. `changed` is called once after a change and again only after `rearm`.
-struct cache_listener {
-  cache_listener* before = nullptr;
-  cache_listener* after = nullptr;
-  void (*changed)(cache_listener*) noexcept = nullptr;
-  class track_cache* cache = nullptr;
+  cache_budget* budget = nullptr;  ///< Shared with other tracks, beside `bytes_max`; must outlive the cache.
 };
 
 class track_cache {
@@ -42,14 +36,9 @@ class track_cache {
   track_cache(const track_cache&) = delete;
   track_cache& operator=(const track_cache&) = delete;
   ~track_cache() {
-    for (cache_listener* l = idle_.after; l != &idle_; l = idle_.after) {
-      unlink(l);
-      tell_gone(l);
-    }
-    for (cache_listener* l = woken_.after; l != &woken_; l = woken_.after) {
-      unlink(l);
-      tell_gone(l);
-    }
+    listeners_.dismiss();
+    if (options_.budget == nullptr) return;
+    for (const std::uint32_t i : order_) options_.budget->release(groups_[i], groups_[i].size);
   }
 
   // ---- writing
@@ -59,10 +48,13 @@ class track_cache {
     return begin_group(next_sequence(), now, how);
   }
   /// Starts group `sequence`, which must be new. A group newer than the latest closes the latest (draft 06
-  /// section 3.3) unless they may overlap; an older one, as a relay may receive, stays open beside it.
-  [[nodiscard]] errc begin_group(std::uint64_t sequence, instant now, sent_by how = sent_by::stream) noexcept {
+  /// section 3.3) unless they may overlap; an older one, as a relay may receive, stays open beside it. `first_frame`:
+  /// the index of the first frame that will be appended, when those before it are not to be had.
+  [[nodiscard]] errc begin_group(std::uint64_t sequence, instant now, sent_by how = sent_by::stream,
+                                 std::uint64_t first_frame = 0) noexcept {
     if (finished_) return errc::wrong_state;
-    if (sequence > wire::varint_max || by_sequence_.find(sequence) != slot_index::none || was_dropped(sequence))
+    if (first_frame > wire::varint_max || sequence > wire::varint_max ||
+        by_sequence_.find(sequence) != slot_index::none || was_dropped(sequence))
       return errc::bad_argument;
     const bool newest = order_.empty() || sequence > latest().sequence;
     // While the latest group stays, so does its place in the queue of arrivals and everything behind it.
@@ -82,15 +74,32 @@ class track_cache {
       return errc::out_of_memory;
     }
     if (newest && !options_.overlapping && !order_.empty() && latest().state == group_state::open) close(latest());
+    g->home = this;
+    if (options_.budget != nullptr && !order_.empty()) {  // one of the two is not the latest
+      cached_group& older = newest ? latest() : *g;
+      if (older.size != 0) options_.budget->queue(older, older.size);
+    }
     (void)order_.insert(place_of(sequence), h.index);  // the room is there
     g->sequence = sequence;
+    g->first_frame = first_frame;
     g->arrival = now;
     g->how = how;
+    if (!newest) {  // it may have been here before
+      (void)evicted_.remove(sequence);
+      (void)old_.remove(sequence);
+    }
     current_ = h;
     if (sequence >= next_) next_ = sequence + 1;
     evict_aged();
+    settle_expected();
     wake();
     return errc::ok;
+  }
+  /// Whoever passes a track on learns where it starts before it has it all: groups from `sequence` on are still to come
+  /// even where later ones are here. A subscription that wants them starts there.
+  void expect_from(std::uint64_t sequence) noexcept {
+    expected_ = sequence;
+    settle_expected();
   }
   /// Appends a whole frame to the group begun last. `timestamp` in timescale units, below 2^61.
   [[nodiscard]] errc append(std::uint64_t timestamp, bytes payload) noexcept {
@@ -118,8 +127,7 @@ class track_cache {
     if (!make_room(*g, n)) return errc::limit_reached;  // others may have grown since the frame was begun
     if (!g->parts.push(std::move(part))) return errc::out_of_memory;
     g->part_missing -= n;
-    g->size += n;
-    bytes_ += n;
+    grow(*g, n);
     wake();
     return errc::ok;
   }
@@ -138,7 +146,7 @@ class track_cache {
   [[nodiscard]] errc write_datagram(std::uint64_t timestamp, bytes payload, instant now,
                                     sent_by how = sent_by::datagram) noexcept {
     if (payload.size() > datagram_bytes_max || timestamp > timestamp_max) return errc::bad_argument;
-    if (payload.size() > options_.bytes_max) return errc::limit_reached;
+    if (payload.size() > options_.bytes_max || !could_fit(payload.size())) return errc::limit_reached;
     if (const errc e = begin_group(now, how); e != errc::ok) return e;
     if (const errc e = append(timestamp, std::move(payload)); e != errc::ok) {
       (void)abort_group(latest().sequence, stream_code::internal_error);
@@ -155,6 +163,7 @@ class track_cache {
     if (gone_.count() >= drops_max && !gone_.covers(first, last)) return errc::limit_reached;
     if (!gone_.add(first, last)) return errc::out_of_memory;
     if (last >= next_) next_ = last + 1;
+    settle_expected();
     wake();
     return errc::ok;
   }
@@ -203,6 +212,24 @@ class track_cache {
     if (evicted_.has(sequence)) return stream_code::evicted;
     return old_.has(sequence) ? stream_code::old : stream_code::not_found;
   }
+  /// The lowest group from `sequence` on that is still to come although a later one is here (`expect_from`).
+  [[nodiscard]] std::optional<std::uint64_t> first_expected(std::uint64_t sequence) const noexcept {
+    if (!expected_) return {};
+    std::uint64_t at = *expected_ > sequence ? *expected_ : sequence;
+    while (at < next_ && is_settled(at)) ++at;
+    return at < next_ ? std::optional(at) : std::nullopt;
+  }
+  /// Whether a group that is still to come is too old already: where it ends is where the next one begins.
+  [[nodiscard]] bool is_expired(std::uint64_t expected, version v, std::uint64_t max_age_ms) noexcept {
+    const std::size_t place = place_of(expected);
+    if (place == order_.size()) return false;
+    const cached_group& next = groups_[order_[place]];
+    group_age_facts f = age_of(next);
+    f.is_latest = false;
+    f.has_successor = true;
+    f.successor_first_timestamp = next.frames.empty() ? std::nullopt : std::optional(next.frames[0].timestamp);
+    return moql::is_expired(v, f, max_age_ms, options_.timescale);
+  }
   /// Whether live delivery should give a group up: draft 06 section 6.2 and its forerunners.
   [[nodiscard]] bool is_expired(const cached_group& g, version v, std::uint64_t max_age_ms) noexcept {
     return &g != &latest() && moql::is_expired(v, age_of(g), max_age_ms, options_.timescale);
@@ -210,19 +237,29 @@ class track_cache {
 
   void attach(cache_listener& l) noexcept {
     l.cache = this;
-    link(idle_, l);
+    listeners_.attach(l);
   }
   void detach(cache_listener& l) noexcept {
-    unlink(&l);
+    detail::cache_listeners::detach(l);
     l.cache = nullptr;
   }
   /// Asks to be told of the next change again.
-  void rearm(cache_listener& l) noexcept {
-    unlink(&l);
-    link(idle_, l);
-  }
+  void rearm(cache_listener& l) noexcept { listeners_.rearm(l); }
 
  private:
+  /// Whether a group is here, was here, or will never be.
+  [[nodiscard]] bool is_settled(std::uint64_t sequence) const noexcept {
+    return by_sequence_.find(sequence) != slot_index::none || gone_.has(sequence) || evicted_.has(sequence) ||
+           old_.has(sequence);
+  }
+  void settle_expected() noexcept {
+    if (!expected_) return;
+    // What has been behind for so long is not coming.
+    if (next_ > options_.groups_max && *expected_ < next_ - options_.groups_max)
+      *expected_ = next_ - options_.groups_max;
+    while (*expected_ < next_ && is_settled(*expected_)) ++*expected_;
+    if (*expected_ >= next_ && !order_.empty()) expected_.reset();
+  }
   [[nodiscard]] errc check_frame(const cached_group* g, std::uint64_t timestamp, std::uint64_t size) noexcept {
     if (g == nullptr) return errc::stale_handle;
     if (g->state != group_state::open || g->part_missing != 0) return errc::wrong_state;
@@ -237,8 +274,7 @@ class track_cache {
       return errc::out_of_memory;
     if (n != 0) (void)g->parts.push(std::move(payload));
     if (g->frames.size() == 1 || timestamp > g->newest_timestamp) g->newest_timestamp = timestamp;
-    g->size += n;
-    bytes_ += n;
+    grow(*g, n);
     wake();
     return errc::ok;
   }
@@ -293,13 +329,42 @@ class track_cache {
     }
     return f;
   }
+  void grow(cached_group& g, std::uint64_t n) noexcept {
+    cache_budget* b = options_.budget;
+    if (b != nullptr && n != 0 && g.size == 0 && &g != &latest()) b->queue(g, 0);
+    g.size += n;
+    bytes_ += n;
+    if (b != nullptr) b->grow(g, n);
+  }
+  /// Whether a new latest group of `size` bytes has room in the budget once that is made.
+  [[nodiscard]] bool could_fit(std::uint64_t size) noexcept {
+    const cache_budget* b = options_.budget;
+    if (b == nullptr) return true;
+    const std::uint64_t set_free = order_.empty() ? 0 : latest().size;
+    return b->can_fit(size > set_free ? size - set_free : 0, 0);
+  }
   [[nodiscard]] bool make_room(const cached_group& keep, std::uint64_t size) noexcept {
-    if (size > options_.bytes_max) return false;
-    while (bytes_ + size > options_.bytes_max) {
-      std::size_t i = 0;
-      while (i < order_.size() && (&groups_[order_[i]] == &keep || i + 1 == order_.size())) ++i;
-      if (i == order_.size()) return false;  // the latest group is always kept
-      evict(i, evicted_);
+    const bool fits =
+        size <= options_.bytes_max - bytes_ && (options_.budget == nullptr || options_.budget->fits(size));
+    return fits || evict_for(keep, size);
+  }
+  /// Makes room for `size` more bytes of `keep` at the cost of groups that are not the latest of their track,
+  /// if all of them together are enough.
+  [[nodiscard]] MOQL_NOINLINE bool evict_for(const cached_group& keep, std::uint64_t size) noexcept {
+    const std::uint64_t stays = keep.size + (&keep == &latest() ? 0 : latest().size);
+    if (size > options_.bytes_max - stays) return false;
+    cache_budget* b = options_.budget;
+    if (b != nullptr && !b->can_fit(size, cache_budget::is_queued(keep) ? keep.size : 0)) return false;
+    if (size > options_.bytes_max - bytes_) {
+      while (size > options_.bytes_max - bytes_) evict(&groups_[order_[0]] == &keep ? 1 : 0, evicted_);
+      wake();
+    }
+    while (b != nullptr && !b->fits(size)) {
+      auto& victim = static_cast<cached_group&>(*b->oldest(keep));
+      ++b->evictions_;
+      track_cache& home = *victim.home;
+      home.evict(home.place_of(victim.sequence), home.evicted_);
+      home.wake();
     }
     return true;
   }
@@ -318,9 +383,9 @@ class track_cache {
   void evict(std::size_t place, ranges& into) noexcept {
     const slot_handle h = groups_.handle_of(order_[place]);
     cached_group& g = groups_[h.index];
-    (void)into.add(g.sequence, g.sequence);  // without memory for the reason it is merely "not found"
-    while (into.count() > reasons_max) (void)into.close_oldest_gap();
+    remember(g.sequence, into);
     bytes_ -= g.size;
+    if (options_.budget != nullptr) options_.budget->release(g, g.size);
     by_sequence_.erase(g.sequence);
     order_.erase(place);
     groups_.give(h);
@@ -329,40 +394,18 @@ class track_cache {
       ++arrivals_base_;
     }
   }
-  void wake() noexcept {
-    if (idle_.after == &idle_) return;
-    ring now;  // who asks again from inside a call waits for the next change
-    now.after = idle_.after;
-    now.before = idle_.before;
-    now.after->before = now.before->after = &now;
-    idle_.before = idle_.after = &idle_;
-    while (now.after != &now) {
-      cache_listener* l = now.after;
-      unlink(l);
-      link(woken_, *l);
-      l->changed(l);
+  /// Without memory for the reason a group is merely "not found". What has been evicted for longest becomes "old": it
+  /// is that too by then.
+  void remember(std::uint64_t sequence, ranges& reason) noexcept {
+    (void)reason.add(sequence, sequence);
+    while (evicted_.count() > reasons_max) {
+      const interval oldest = *evicted_.take_lowest();
+      (void)old_.add(oldest.first, oldest.last);
     }
+    while (old_.count() > reasons_max) (void)old_.close_oldest_gap();
   }
-  static void tell_gone(cache_listener* l) noexcept {
-    l->cache = nullptr;
-    l->changed(l);
-  }
-  static void link(cache_listener& ring, cache_listener& l) noexcept {
-    l.before = ring.before;
-    l.after = &ring;
-    ring.before->after = &l;
-    ring.before = &l;
-  }
-  static void unlink(cache_listener* l) noexcept {
-    if (l->before == nullptr) return;
-    l->before->after = l->after;
-    l->after->before = l->before;
-    l->before = l->after = nullptr;
-  }
-  struct ring : cache_listener {
-    ring() noexcept { before = after = this; }
-  };
-  static constexpr std::size_t reasons_max = 64;     ///< Ranges of evicted groups that are remembered.
+  void wake() noexcept { listeners_.wake(); }
+  static constexpr std::size_t reasons_max = 64;     ///< Ranges of groups that are remembered with one reason.
   static constexpr std::size_t drops_max = 4096;     ///< Ranges of dropped groups.
   static constexpr std::size_t arrivals_spare = 64;  ///< Out of order arrivals beyond four times the groups held.
   /// So that the difference of any two, as the wire has it, is a zigzag of 62 bits.
@@ -377,10 +420,10 @@ class track_cache {
   ranges evicted_;
   ranges old_;
   ranges gone_;
-  ring idle_;
-  ring woken_;
+  detail::cache_listeners listeners_;
   slot_handle current_{};
   std::uint64_t next_ = 0;
+  std::optional<std::uint64_t> expected_{};
   std::uint64_t bytes_ = 0;
   bool finished_ = false;
 };

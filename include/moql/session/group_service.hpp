@@ -62,6 +62,7 @@ class group_service : public request_book {
     ++c_.counts.groups_opened;
     o->stream = s->self;
     o->is_opening = false;
+    opening_.served(requests_[o->owner].opening, 1);  // equal tracks take turns at streams
     c_.act(set_priority{id, order_of(requests_[o->owner], o->sequence)});
     ready(out.index);
   }
@@ -98,7 +99,7 @@ class group_service : public request_book {
       return c_.settle(s);
     }
     if (r.cache() == nullptr) return;
-    if (accepted != 0 || everything) writing_.served(r.writing);  // being turned away is not a turn
+    if (accepted != 0 || everything) writing_.served(r.writing, accepted);  // being turned away is not a turn
     if (!everything) {
       o.cursor.wrote(*r.cache(), accepted, false);
       if (!s.is_blocked) o.size_when_blocked = size_of(r, o);
@@ -152,7 +153,7 @@ class group_service : public request_book {
     track_cache& cache = *r.cache();
     stream_record* s = c_.streams.find(r.stream);
     if (s == nullptr) return;
-    if (!r.start) r.start = r.was_empty ? first_since(r, cache) : resolve_start(cache, c_.ver, r.want);
+    if (!r.start) r.start = r.was_empty ? first_since(r, cache) : live_start(cache, c_.ver, r.want);
     if (r.start && !r.has_said_start) say_start(r, *s);
     std::optional<interval> lost;
     if (r.start) {
@@ -183,7 +184,8 @@ class group_service : public request_book {
                               std::optional<interval>& lost) noexcept {
     if (g.sequence < floor_of(r) || is_past_end(r, g.sequence) || r.handled.has(g.sequence)) return true;
     const bool is_shut = c_.is_going_away && !c_.settings.groups_after_goaway;
-    if (is_shut || cache.is_expired(g, c_.ver, r.want.max_age_ms)) {
+    const std::uint64_t frame_start = frame_start_of(c_.ver, r.want, g.sequence);
+    if (is_shut || !reaches(g, frame_start) || cache.is_expired(g, c_.ver, r.want.max_age_ms)) {
       drop(r, s, g.sequence, g.sequence, lost);
       return true;
     }
@@ -202,11 +204,10 @@ class group_service : public request_book {
       c_.fail(errc::out_of_memory);
       return false;
     }
-    const bool is_partial = has_frame_bounds(c_.ver) && r.want.group_start && g.sequence == *r.want.group_start;
     o->owner = s.owner;
     o->sequence = g.sequence;
-    o->cursor.start_group(cache.handle_of(g.sequence), c_.ver, r.wire_id, g.sequence,
-                          is_partial ? r.want.frame_start : 0, last_frame(r, g.sequence));
+    o->cursor.start_group(cache.handle_of(g.sequence), c_.ver, r.wire_id, g.sequence, frame_start,
+                          last_frame(r, g.sequence));
     o->after = r.first_out;
     if (o->after != no_slot) outs_[o->after].before = h.index;
     r.first_out = h.index;

@@ -27,7 +27,7 @@ class publishing : public group_service {
     r->was_empty = cache.is_empty() && wants_latest(c_.ver, r->want);
     listen(slot_of(id), *r, cache);
     if (before(lite05).has(c_.ver)) {
-      if (has_ranges(c_.ver)) r->start = resolve_start(cache, c_.ver, r->want);  // what is said now holds
+      if (has_ranges(c_.ver)) r->start = live_start(cache, c_.ver, r->want);  // what is said now holds
       say_ok(*r, *s, r->start);
     }
     mark_dirty(*r);
@@ -182,12 +182,9 @@ class publishing : public group_service {
     return errc::ok;
   }
   [[nodiscard]] errc serve_fetch(slot_handle h, request& r, stream_record& s, track_cache& cache) noexcept {
-    const slot_handle group = cache.handle_of(r.group);
-    const cached_group* g = cache.group(group);
-    const bool is_short = g != nullptr && g->state == group_state::complete && r.want.frame_start != 0 &&
-                          g->frames.size() <= r.want.frame_start;
-    if (g == nullptr || is_short) {  // never a shorter run
-      close(r, g == nullptr ? cache.why_missing(r.group) : stream_code::not_found);
+    const fetch_found found = fetch_lookup(cache, r.group, r.want.frame_start);
+    if (!found.has_group()) {
+      close(r, found.refusal);
       tell_closed(h, errc::refused_by_peer, 0);
       return errc::ok;
     }
@@ -200,7 +197,7 @@ class publishing : public group_service {
     o->owner = h.index;
     o->sequence = r.group;
     o->stream = s.self;
-    o->cursor.start_fetch(group, c_.ver, r.want.frame_start, r.want.frame_end);
+    o->cursor.start_fetch(found.group, c_.ver, r.want.frame_start, r.want.frame_end);
     r.first_out = oh.index;
     r.is_serving = true;
     listen(h, r, cache);

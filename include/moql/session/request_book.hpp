@@ -74,11 +74,9 @@ class request_book {
     return r.want.group_end && sequence == *r.want.group_end ? r.want.frame_end : std::nullopt;
   }
   [[nodiscard]] std::int32_t order_of(const request& r, std::uint64_t sequence) const noexcept {
-    const std::uint32_t rank = schedule::rank(r.want.priority, r.cache()->options().priority);
-    const auto low = static_cast<std::uint32_t>(sequence & 0x3fff);
-    const bool oldest_first = has_ordered(c_.ver) && r.want.ordered;
-    // Below 0, where the control streams are: nobody may wait for SUBSCRIBE_OK behind the groups that need it.
-    return static_cast<std::int32_t>(rank << 14 | (oldest_first ? 0x3fff - low : low)) - (1 << 30);
+    const group_order order =
+        has_ordered(c_.ver) && r.want.ordered ? group_order::oldest_first : group_order::newest_first;
+    return group_hint(r.want.priority, r.cache()->options().priority, order, sequence);
   }
   void ready(std::uint32_t i) noexcept {
     if (i == no_slot) return;

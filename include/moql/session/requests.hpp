@@ -1,6 +1,7 @@
 #pragma once
 /// The peer's requests (SUBSCRIBE, FETCH, TRACK) as the publisher keeps them, and the group streams that answer them.
 
+#include "../delivery/lookup.hpp"
 #include "../delivery/schedule.hpp"
 #include "../stream/group_writer.hpp"
 #include "track_infos.hpp"
@@ -73,28 +74,5 @@ struct outgoing {
     size_when_blocked = 0;
   }
 };
-
-/// Up to 05, a subscription without a start means the latest group.
-[[nodiscard]] constexpr bool wants_latest(version v, const msg::delivery& want) noexcept {
-  return !has_ranges(v) || (!since(lite06).has(v) && !want.group_start);
-}
-/// The first group a subscription is served, by the rules of its version (draft 06 section 7.9 and what came before).
-/// None while nothing in the cache fits.
-[[nodiscard]] inline std::optional<std::uint64_t> resolve_start(track_cache& cache, version v,
-                                                                const msg::delivery& want) noexcept {
-  if (cache.is_empty()) return {};
-  if (wants_latest(v, want)) return cache.latest().sequence;
-  const std::uint64_t floor = want.group_start.value_or(0);
-  for (std::size_t i = 0; i < cache.groups_held(); ++i) {
-    const cached_group& g = cache.nth(i);
-    if (g.sequence < floor) continue;
-    if (since(lite06).has(v) && cache.is_expired(g, v, want.max_age_ms)) continue;
-    const bool is_partial = has_frame_bounds(v) && g.sequence == floor && want.frame_start != 0;
-    // what cannot be served from the frame that was named is not served at all.
-    if (is_partial && g.state != group_state::open && g.frames.size() <= want.frame_start) continue;
-    return g.sequence;
-  }
-  return {};
-}
 
 }  // namespace moql::detail

@@ -237,7 +237,8 @@ class session {
 
   /// Whether `next_event` is worth calling.
   [[nodiscard]] bool has_events() const noexcept {
-    return c().is_over() ? !has_said_closed_ : !c().events.empty() || !c().readable.empty();
+    if (c().is_over()) return !has_said_closed_;
+    return !c().events.empty() || !c().readable.empty() || !e_.datagrams_in.empty();
   }
   [[nodiscard]] bool is_established() const noexcept { return c().is_established; }
   [[nodiscard]] bool is_closed() const noexcept { return c().is_over(); }

@@ -14,7 +14,7 @@ class group_writer {
     idle,     ///< All that exists has been written: the group is still open, or its FIN is out.
     evicted,  ///< The cache dropped the group.
     aborted,  ///< The publisher gave the group up; its code is `code()`.
-    short_,   ///< The group ended before the first frame that was asked for.
+    short_,   ///< The first frame that was asked for is not to be had: the group ends or begins on its wrong side.
     failed,   ///< Memory ran out.
   };
   /// Pieces to write now, in order; valid until the cache changes or `wrote` is called. `fin`: nothing follows them,
@@ -138,7 +138,7 @@ class group_writer {
     const std::span<const chunk> log = g->logs[static_cast<std::size_t>(layout_)].pieces.view();
     std::size_t end = begun_ ? log.size() : piece_;
     bool whole = begun_ && g->state == group_state::complete;
-    if (begun_ && last_frame_ && *last_frame_ < g->frames.size()) bound(*g, end, whole);
+    if (begun_ && last_frame_ && *last_frame_ < g->end_frame()) bound(*g, end, whole);
     settle();
     if (head_sent_ == head_size_ && offset_ == 0) return show(log, end, whole, out);
     assemble(log, room, end, whole, out);
@@ -146,14 +146,16 @@ class group_writer {
   }
   /// Finds the first piece; false when there will never be one that was asked for.
   [[nodiscard]] bool begin(const cached_group& g) noexcept {
-    if (first_frame_ >= g.frames.size()) {
+    if (first_frame_ < g.first_frame) return false;  // never a shorter run
+    if (first_frame_ >= g.end_frame()) {
       if (g.state != group_state::complete) return true;
       begun_ = first_frame_ == 0;  // a group without frames
       return begun_;
     }
-    const cached_frame& f = g.frames[static_cast<std::size_t>(first_frame_)];
+    const auto at = static_cast<std::size_t>(first_frame_ - g.first_frame);
+    const cached_frame& f = g.frames[at];
     piece_ = f.first_piece[static_cast<std::size_t>(layout_)];
-    if (first_frame_ != 0) {
+    if (at != 0) {
       restart_delta(f);
       ++piece_;
     }
@@ -161,11 +163,15 @@ class group_writer {
   }
   /// Moves the end back to the last frame that is wanted.
   void bound(const cached_group& g, std::size_t& end, bool& whole) const noexcept {
-    auto last = static_cast<std::size_t>(*last_frame_);
-    end = end_of(g, last);
+    const bool is_none = *last_frame_ < g.first_frame;
+    std::size_t last = is_none ? 0 : static_cast<std::size_t>(*last_frame_ - g.first_frame);
+    end = is_none ? 0 : end_of(g, last);
     if (piece_ > end || (piece_ == end && offset_ != 0)) {  // the bound was lowered behind us
       last = frame_under_way(g);
       end = end_of(g, last);
+    } else if (is_none) {
+      whole = true;
+      return;
     }
     whole = last + 1 < g.frames.size() || g.part_missing == 0;
   }

@@ -1,0 +1,19 @@
+#pragma once
+/// Names of the things that a relay keeps.
+
+#include <cstdint>
+
+#include "../base/slab.hpp"
+
+namespace moql {
+
+/// One session of the relay: a packed `slot_handle`. 0 is nobody, or what the relay originates itself.
+enum class peer_id : std::uint64_t {};
+/// Inside one scope a path names one broadcast; scopes never see one another. The application chooses the numbers.
+using scope_id = std::uint64_t;
+/// One announcement in `routes`. 0 names nothing; one that is gone is noticed.
+enum class route_id : std::uint64_t {};
+/// One path of one scope in `routes`, however many announce it. As above.
+enum class place_id : std::uint64_t {};
+
+}  // namespace moql

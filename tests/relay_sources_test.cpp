@@ -1,0 +1,737 @@
+/// Where a relay's tracks come from, and how they go on when that changes: seed rows 5.2, 5.2.1, 5.3; draft 06
+/// sections 5.1.1.1, 5.1.1.2 and 7.6.
+
+#include <doctest/doctest.h>
+
+#include "pair.hpp"
+#include "watcher.hpp"
+
+using namespace testing;
+using moql::lite04;
+using moql::lite05;
+using moql::lite06;
+
+namespace {
+
+/// Writes the same groups wherever a broadcast is produced, as two encoders of one source or one on two networks do.
+void same_group(std::initializer_list<publisher_party*> all, std::uint64_t g, moql::instant now) {
+  for (publisher_party* p : all) p->group("video", g, {"g" + std::to_string(g), "rest of it"}, now);
+}
+[[nodiscard]] std::string text_of_group(std::uint64_t g) { return "g" + std::to_string(g) + "rest of it"; }
+
+}  // namespace
+
+// ---- 5.2 Publisher interactions
+
+TEST_CASE(
+    "R-080 R-081 a path with our own hop is discarded, one with the subscriber's is not shown to it [seed 5.2 b]") {
+  for (const moql::version v : {lite04, lite05, lite06}) {
+    CAPTURE(moql::facts(v).name);
+    world w;
+    relay_party r({.hop = 20});
+    struct liar : party {
+      std::vector<std::uint64_t> hops;
+      void on_event(moql::session& s, const moql::event& e, moql::instant) override {
+        if (std::holds_alternative<moql::connected>(e)) (void)s.announce("room/alice", {.hops = hops});
+      }
+    } p;
+    p.hop = 7;
+    p.hops = {5, 30};
+    w.connect(p, r, v);
+    subscriber_party thirty;
+    subscriber_party forty;
+    thirty.hop = 30;
+    forty.hop = 40;
+    w.connect(thirty, r, v);
+    w.connect(forty, r, v);
+    w.run();
+    CHECK(thirty.paths.empty());
+    REQUIRE(forty.paths.contains("room/alice"));
+    CHECK(forty.paths["room/alice"] == std::vector<std::uint64_t>{5, 30, 7, 20});
+
+    liar loop;
+    loop.hop = 8;
+    loop.hops = {6, 20};
+    const auto routes = r.core.table().route_count();
+    w.connect(loop, r, v);
+    w.run();
+    CHECK(r.core.table().route_count() == routes);
+  }
+}
+
+TEST_CASE("R-079 the best route dies and the subscriber sees an update, not an end and a start [seed 5.2 c]") {
+  world w;
+  relay_party r({.hop = 20});
+  publisher_party one("room/alice", 7);
+  publisher_party two("room/alice", 8);
+  w.connect(two, r, lite06);
+  w.run();
+  auto& best = w.connect(one, r, lite06);
+  watcher a;
+  a.join(w, r, lite06);
+  w.run();
+  CHECK(a.who.paths["room/alice"] == std::vector<std::uint64_t>{7, 20});
+  CHECK(a.who.starts == 1);
+  world::cut(best);
+  w.run();
+  CHECK(a.who.paths["room/alice"] == std::vector<std::uint64_t>{8, 20});
+  CHECK(a.who.starts == 1);
+  CHECK(a.who.updates == 1);
+  CHECK(a.who.ends == 0);
+}
+
+TEST_CASE("R-041 R-094 costs add up over links and saturate below 2^62 [seed 5.2 d]") {
+  world w;
+  relay_party r({.hop = 20});
+  relay_party q({.hop = 30});
+  struct pricey : party {
+    std::uint64_t warm = 0;
+    void on_event(moql::session& s, const moql::event& e, moql::instant) override {
+      if (std::holds_alternative<moql::connected>(e)) (void)s.announce("room/alice", {.warm = warm, .cold = warm});
+    }
+  } p;
+  p.hop = 7;
+  moql::config charges;
+  charges.cost = 5;
+  struct seen : subscriber_party {
+    std::uint64_t warm = 0, cold = 0;
+    void on_event(moql::session& s, const moql::event& e, moql::instant now) override {
+      if (const auto* a = std::get_if<moql::announced>(&e)) {
+        warm = a->warm;
+        cold = a->cold;
+      }
+      subscriber_party::on_event(s, e, now);
+    }
+  } a;
+  SUBCASE("added") { p.warm = 100; }
+  SUBCASE("at the ceiling") { p.warm = moql::cost_ceiling - 3; }
+  w.connect(p, r, lite06, {}, charges);
+  w.connect(r, q, lite06, {}, charges);
+  w.connect(a, q, lite06);
+  w.run();
+  const std::uint64_t wanted = p.warm == 100 ? 110 : moql::cost_ceiling;
+  CHECK(a.warm == wanted);
+  CHECK(a.cold == wanted);
+}
+
+TEST_CASE("R-084 a hop that is unknown stays unknown on its way through relays and versions [seed 5.2]") {
+  for (const moql::version first : versions)
+    for (const moql::version second : {lite04, lite05, lite06})
+      for (const moql::version third : versions) {
+        CAPTURE(moql::facts(first).name);
+        CAPTURE(moql::facts(second).name);
+        CAPTURE(moql::facts(third).name);
+        world w;
+        relay_party r({.hop = 20});
+        relay_party q({.hop = 30});
+        publisher_party p("room/alice", 0);
+        subscriber_party a;
+        w.connect(p, r, first);
+        w.connect(r, q, second);
+        w.connect(a, q, third);
+        w.run();
+        REQUIRE(a.paths.contains("room/alice"));
+        const std::vector<std::uint64_t> hops = a.paths["room/alice"];
+        if (moql::since(lite04).has(third))
+          CHECK(hops == std::vector<std::uint64_t>{0, 20, 30});
+        else if (third == moql::lite03)
+          CHECK(hops == std::vector<std::uint64_t>{0, 0, 0});
+        else
+          CHECK(hops == std::vector<std::uint64_t>{0});
+      }
+}
+
+TEST_CASE("R-082 nobody is served what came by way of himself [seed 5.2]") {
+  world w;
+  relay_party r({.hop = 20});
+  publisher_party p("room/alice", 7);
+  p.track("video");
+  auto& own = w.connect(p, r, lite06);
+  w.run();
+  // The publisher asks for its own broadcast.
+  std::uint64_t refused = ~std::uint64_t{0};
+  (void)own.client.session.subscribe("room/alice", "video", {.want = everything, .skip_track_info = true}, w.now());
+  struct listener : party {
+    publisher_party& p;
+    std::uint64_t& refused;
+    listener(publisher_party& x, std::uint64_t& c) : p(x), refused(c) {}
+    void on_event(moql::session& s, const moql::event& e, moql::instant now) override {
+      if (const auto* c = std::get_if<moql::subscription_closed>(&e)) refused = c->code;
+      p.on_event(s, e, now);
+    }
+  } l(p, refused);
+  own.client.owner = &l;
+  w.run();
+  CHECK(refused == code(moql::stream_code::unroutable));
+}
+
+TEST_CASE("R-164 what comes from a peer that is leaving goes on, and new requests go elsewhere [seed 3.6]") {
+  world w;
+  relay_party r({.hop = 20});
+  publisher_party one("room/alice", 7);
+  publisher_party two("room/alice", 8);
+  one.track("video");
+  two.track("video");
+  w.connect(two, r, lite06);
+  w.run();
+  auto& first = w.connect(one, r, lite06);
+  watcher a;
+  watcher b;
+  a.join(w, r, lite06);
+  b.join(w, r, lite06);
+  w.run();
+  a.subscribe(w, "room/alice", "video");
+  w.run();
+  CHECK(one.live == 1);
+  (void)first.client.session.goaway({}, moql::duration{0}, w.now());
+  w.run();
+  CHECK(a.who.paths["room/alice"] == std::vector<std::uint64_t>{8, 20});
+  one.group("video", 0, {"goes on"}, w.now());
+  w.run();
+  CHECK(a.who.text(0) == "goes on");
+  CHECK(two.live == 0);
+}
+
+// ---- 5.2.1 Graceful publisher network switchover
+
+TEST_CASE("R-088 two sessions of one publisher with groups in common: each group comes once [seed 5.2.1 a]") {
+  for (const moql::version v : {moql::lite04, lite05, lite06}) {
+    CAPTURE(moql::facts(v).name);
+    world w;
+    relay_party r({.hop = 20});
+    publisher_party wifi("room/alice", 7);
+    publisher_party cell("room/alice", 7);
+    wifi.track("video");
+    cell.track("video");
+    auto& old = w.connect(wifi, r, v);
+    watcher a;
+    a.join(w, r, lite06);
+    w.run();
+    a.subscribe(w, "room/alice", "video");
+    w.run();
+    for (std::uint64_t g = 8; g < 10; ++g) same_group({&wifi}, g, w.now());
+    w.run();
+    cell.group("video", 9, {"g9", "rest of it"}, w.now());
+    w.connect(cell, r, v);  // the newest of two equal ones is used
+    for (std::uint64_t g = 10; g <= 12; ++g) {
+      same_group({&wifi, &cell}, g, w.now());
+      w.run();
+    }
+    CHECK(cell.live == 1);
+    CHECK(wifi.live == 0);
+    CHECK(r.core.counters().moves == 1);
+    world::cut(old);
+    same_group({&cell}, 13, w.now());
+    w.run();
+    CHECK(a.who.whole() == numbers{8, 9, 10, 11, 12, 13});
+    for (std::uint64_t g = 8; g <= 13; ++g) CHECK(a.who.text(g) == text_of_group(g));
+    CHECK(a.who.repeated == 0);
+    CHECK(a.who.closed.empty());
+    CHECK(r.core.sources() == 1);
+  }
+}
+
+TEST_CASE(
+    "the old session dies inside a group: it goes on from the new one, and downstream is not reset [seed 5.2.1 b]") {
+  for (const moql::version v : {moql::lite03, lite04, lite05, lite06}) {
+    CAPTURE(moql::facts(v).name);
+    world w;
+    relay_party r({.hop = 20});
+    publisher_party wifi("room/alice", 7);
+    publisher_party cell("room/alice", 7);
+    const bool has_hops = moql::since(lite04).has(v);
+    wifi.track("video");
+    cell.track("video");
+    w.connect(cell, r, v);
+    w.run();
+    auto& old = w.connect(wifi, r, v);
+    watcher a;
+    a.join(w, r, lite06);
+    w.run();
+    a.subscribe(w, "room/alice", "video");
+    w.run();
+    same_group({&wifi, &cell}, 0, w.now());
+    for (publisher_party* p : {&wifi, &cell}) {
+      (void)p->track("video").begin_group(1, w.now());
+      (void)p->track("video").append(1, 1000, moql::bytes::copy("one "));
+    }
+    w.run();
+    CHECK(a.who.text(1) == "one ");
+    world::cut(old);
+    w.run();
+    for (publisher_party* p : {&wifi, &cell}) {
+      (void)p->track("video").append(1, 1001, moql::bytes::copy("and two"));
+      (void)p->track("video").end_group(1);
+    }
+    same_group({&cell}, 2, w.now());
+    w.run();
+    if (has_hops) {
+      CHECK(a.who.whole() == numbers{0, 1, 2});
+      CHECK(a.who.text(1) == "one and two");
+      CHECK(a.who.closed.empty());
+      CHECK(r.core.counters().moves + r.core.counters().failovers == 1);
+      CHECK(r.core.counters().copies_conflicting == 0);
+    } else {  // 03 does not say who produces it, so nothing can be said to be the same
+      CHECK(a.who.closed.size() == 1);
+    }
+    CHECK(a.who.repeated == 0);
+  }
+}
+
+TEST_CASE(
+    "R-088 another or an unknown producer is no continuation: downstream is reset and asks again [seed 5.2.1 c]") {
+  for (const std::uint64_t other : {std::uint64_t{0}, std::uint64_t{8}}) {
+    CAPTURE(other);
+    world w;
+    relay_party r({.hop = 20});
+    publisher_party one("room/alice", other == 0 ? 0 : 7);
+    publisher_party two("room/alice", other);
+    one.track("video");
+    two.track("video");
+    w.connect(two, r, lite06);
+    w.run();
+    auto& first = w.connect(one, r, lite06);
+    watcher a;
+    a.join(w, r, lite06);
+    w.run();
+    a.subscribe(w, "room/alice", "video");
+    w.run();
+    same_group({&one}, 4, w.now());
+    w.run();
+    CHECK(one.live == 1);
+    world::cut(first);
+    w.run();
+    REQUIRE(a.who.closed.size() == 1);
+    CHECK(a.who.closed[0].why == moql::errc::reset_by_peer);
+    CHECK(two.live == 0);
+    CHECK(r.core.tracks() == 0);
+    a.subscribe(w, "room/alice", "video");
+    same_group({&two}, 0, w.now());
+    w.run();
+    CHECK(a.who.text(0) == text_of_group(0));
+  }
+}
+
+TEST_CASE("five flaps in a row leave exactly one upstream subscription [seed 5.2.1 d]") {
+  world w;
+  relay_party r({.hop = 20});
+  watcher a;
+  a.join(w, r, lite06);
+  std::vector<std::unique_ptr<publisher_party>> all;
+  std::vector<connection*> lines;
+  const auto flap = [&] {
+    all.push_back(std::make_unique<publisher_party>("room/alice", 7));
+    all.back()->track("video");
+    lines.push_back(&w.connect(*all.back(), r, lite06));
+  };
+  flap();
+  w.run();
+  a.subscribe(w, "room/alice", "video");
+  w.run();
+  SUBCASE("one after the other") {
+    for (int i = 0; i < 5; ++i) {
+      flap();
+      w.run();
+    }
+  }
+  SUBCASE("all at once") {
+    for (int i = 0; i < 5; ++i) flap();
+    w.run();
+  }
+  SUBCASE("and the old ones die") {
+    for (int i = 0; i < 5; ++i) {
+      world::cut(*lines.back());
+      flap();
+      w.run();
+    }
+  }
+  w.wait(moql::seconds(10));
+  CHECK(r.core.sources() == 1);
+  int live = 0;
+  for (const auto& p : all)
+    if (!p->tracks.empty() && p.get() == all.back().get()) live += p->live;
+  CHECK(live == 1);
+  all.back()->group("video", 3, {"x"}, w.now());
+  w.run();
+  CHECK(a.who.text(3) == "x");
+  CHECK(a.who.closed.empty());
+}
+
+TEST_CASE("a publisher that comes back within the linger time goes on; later its readers are reset [seed 5.2.1]") {
+  for (const bool is_late : {false, true}) {
+    CAPTURE(is_late);
+    world w;
+    relay_party r({.hop = 20, .linger = moql::seconds(3)});
+    publisher_party p("room/alice", 7);
+    p.track("video");
+    auto& first = w.connect(p, r, lite06);
+    watcher a;
+    a.join(w, r, lite06);
+    w.run();
+    a.subscribe(w, "room/alice", "video");
+    same_group({&p}, 0, w.now());
+    w.run();
+    world::cut(first);
+    w.wait(moql::seconds(is_late ? 4 : 2));
+    CHECK(a.who.closed.size() == (is_late ? 1 : 0));
+    same_group({&p}, 1, w.now());
+    w.connect(p, r, lite06);
+    w.run();
+    CHECK(a.who.whole() == (is_late ? numbers{0} : numbers{0, 1}));
+    CHECK(r.core.counters().orphans == (is_late ? 1 : 0));
+  }
+}
+
+// ---- 5.3 Relay object handling
+
+TEST_CASE(
+    "R-141 payload is the same behind three relays and across 04 and 06, timestamps where there are any [seed 5.3 a]") {
+  const moql::version paths[][4] = {{lite06, lite06, lite06, lite06},
+                                    {lite04, lite06, lite04, lite06},
+                                    {lite06, lite04, lite06, lite04},
+                                    {lite05, lite04, lite05, lite06},
+                                    {moql::lite01, lite06, lite05, moql::lite02}};
+  for (const auto& path : paths) {
+    for (const auto v : path) CAPTURE(moql::facts(v).name);
+    world w;
+    relay_party one({.hop = 20});
+    relay_party two({.hop = 30});
+    relay_party three({.hop = 40});
+    publisher_party p("room/alice", 7);
+    p.track("video", {.timescale = 90'000});
+    moql::loopback_options o;
+    o.chunk_max = 700;
+    w.connect(p, one, path[0], o);
+    w.connect(one, two, path[1], o);
+    w.connect(two, three, path[2], o);
+    watcher a;
+    a.join(w, three, path[3], o);
+    w.run();
+    a.subscribe(w, "room/alice", "video");
+    w.run();
+    std::string sent[3];
+    for (std::uint64_t g = 0; g < 3; ++g) {
+      std::vector<std::string> frames;
+      for (std::size_t f = 0; f < 5; ++f) {
+        std::string bytes;
+        for (std::size_t i = 0; i < f * 1500; ++i) bytes += static_cast<char>('!' + (i * 7 + f + g) % 90);
+        frames.push_back(bytes);
+        sent[g] += bytes;
+      }
+      p.group("video", g, frames, w.now());
+      w.wait(moql::milliseconds(40));
+    }
+    CHECK(a.who.whole() == numbers{0, 1, 2});
+    for (std::uint64_t g = 0; g < 3; ++g) {
+      CHECK(a.who.text(g) == sent[g]);
+      CHECK(a.who.groups[g].frames.size() == 5);
+    }
+    if (moql::has_timestamps(path[3])) {
+      REQUIRE(a.who.info);
+      bool is_timed = true;
+      for (const auto v : path) is_timed = is_timed && moql::has_timestamps(v);
+      CHECK(a.who.info->timescale == (is_timed ? 90'000 : 1000));
+      if (is_timed) CHECK(a.who.groups[2].timestamps == std::vector<std::uint64_t>{2000, 2001, 2002, 2003, 2004});
+      // Stamped on the way: milliseconds that go forward.
+      if (!is_timed) CHECK(a.who.groups[2].timestamps[0] == a.who.groups[1].timestamps[0] + 40);
+    }
+  }
+}
+
+TEST_CASE("the first byte leaves before the last has come [seed 5.3 b]") {
+  for (const moql::version v : versions) {
+    CAPTURE(moql::facts(v).name);
+    world w;
+    relay_party r({.hop = 20});
+    publisher_party p("room/alice", 7);
+    p.track("video");
+    w.connect(p, r, v);
+    watcher a;
+    a.join(w, r, v);
+    w.run();
+    a.subscribe(w, "room/alice", "video");
+    w.run();
+    moql::track_cache& t = p.track("video");
+    (void)t.begin_group(0, w.now());
+    (void)t.begin_frame(0, 0, 10);
+    (void)t.append_part(0, moql::bytes::copy("half "));
+    w.run();
+    CHECK(a.who.text(0) == "half ");
+    CHECK_FALSE(a.who.groups[0].is_whole);
+    (void)t.append_part(0, moql::bytes::copy("whole"));
+    (void)t.end_group(0);
+    w.run();
+    CHECK(a.who.text(0) == "half whole");
+    CHECK(a.who.groups[0].is_whole);
+  }
+}
+
+TEST_CASE("one of ten subscribers stalls: the other nine get everything, and memory stays in its bound [seed 5.3 c]") {
+  world w;
+  relay_party r({.hop = 20, .caps = {.track_bytes_max = 200'000}});
+  publisher_party p("room/alice", 7);
+  p.track("video");
+  w.connect(p, r, lite06);
+  std::vector<std::unique_ptr<watcher>> all;
+  moql::loopback_options narrow;
+  narrow.stream_window = 4096;
+  moql::config impatient;
+  impatient.caps.behind_bytes_max = 50'000;
+  for (int i = 0; i < 10; ++i) {
+    all.push_back(std::make_unique<watcher>());
+    all.back()->line = &w.connect(all.back()->who, r, lite06, narrow, {}, impatient);
+  }
+  w.run();
+  for (const auto& a : all) a->subscribe(w, "room/alice", "video");
+  w.run();
+  all[3]->line->client.is_reading = false;
+  const auto piece = [](char c) { return std::string(10'000, c); };
+  for (std::uint64_t g = 0; g < 50; ++g) {
+    moql::track_cache& t = p.track("video");
+    (void)t.begin_group(g, w.now());
+    for (int f = 0; f < 8; ++f) {
+      (void)t.append(g, g * 100 + static_cast<std::uint64_t>(f), moql::bytes::copy(piece(static_cast<char>('a' + f))));
+      w.run();
+      CHECK(r.core.bytes_cached() <= 200'000);
+    }
+    (void)t.end_group(g);
+    w.run();
+  }
+  for (int i = 0; i < 10; ++i)
+    if (i != 3) CHECK(all[static_cast<std::size_t>(i)]->who.whole().size() == 50);
+  const moql::session_counters& slow = all[3]->line->server.session.counters();
+  CHECK(slow.groups_behind + slow.groups_expired + slow.groups_evicted + slow.groups_unopened >= 48);
+  CHECK(slow.groups_behind >= 1);
+  CHECK(all[3]->line->server.session.streams_held() < 60);
+}
+
+TEST_CASE("a group that upstream resets is reset downstream with a mapped code, and named as dropped [seed 5.3 d]") {
+  for (const moql::version up : {lite04, lite05, lite06})
+    for (const moql::version down : {moql::lite03, lite04, lite05, lite06}) {
+      CAPTURE(moql::facts(up).name);
+      CAPTURE(moql::facts(down).name);
+      world w;
+      relay_party r({.hop = 20});
+      publisher_party p("room/alice", 7);
+      p.track("video");
+      w.connect(p, r, up);
+      watcher a;
+      a.join(w, r, down);
+      w.run();
+      a.subscribe(w, "room/alice", "video");
+      w.run();
+      moql::track_cache& t = p.track("video");
+      (void)t.begin_group(0, w.now());
+      (void)t.append(0, 0, moql::bytes::copy("begun"));
+      w.run();
+      (void)t.abort_group(0, moql::stream_code::malformed_track);
+      w.run();
+      CHECK(a.who.text(0) == "begun");
+      CHECK(a.who.groups[0].is_cut);
+      CHECK(a.who.groups[0].code ==
+            code(up == lite06 ? moql::stream_code::malformed_track : moql::stream_code::cancelled));
+      // Nothing is said of it twice: the group's own end is the news.
+      CHECK(a.who.lost.empty());
+      p.group("video", 2, {"next"}, w.now());
+      (void)t.drop_groups(1, 1);
+      w.run();
+      CHECK(a.who.text(2) == "next");
+      REQUIRE(a.who.lost.size() == 1);
+      CHECK(a.who.lost[0].first == 1);
+      CHECK(a.who.lost[0].last == 1);
+      CHECK(r.core.counters().groups_aborted == 1);
+    }
+}
+
+TEST_CASE("a fetch is answered from the cache, and from upstream when the cache has it no more [seed 4.3]") {
+  for (const moql::version up : {moql::lite03, lite05, lite06})
+    for (const moql::version down : {moql::lite03, lite05, lite06}) {
+      CAPTURE(moql::facts(up).name);
+      CAPTURE(moql::facts(down).name);
+      world w;
+      relay_party r({.hop = 20});
+      publisher_party p("room/alice", 7);
+      for (std::uint64_t g = 0; g < 3; ++g) p.group("video", g, {"a", "b", "c" + std::to_string(g)}, w.now());
+      w.connect(p, r, up);
+      watcher a;
+      a.join(w, r, down);
+      w.run();
+      (void)a.session().fetch("room/alice", "video", 1, {}, w.now());
+      w.run();
+      REQUIRE(a.who.fetches_closed.size() == 1);
+      CHECK(a.who.fetches_closed[0].why == moql::errc::ok);
+      CHECK(a.who.fetched == std::vector<std::string>{"a", "b", "c1"});
+      CHECK(r.core.counters().fetches == 1);
+      a.who.fetched.clear();
+      if (down == lite06) {
+        (void)a.session().fetch("room/alice", "video", 2, {.frame_start = 1, .frame_end = 1}, w.now());
+        w.run();
+        CHECK(a.who.fetched == std::vector<std::string>{"b"});
+        a.who.fetched.clear();
+      }
+      (void)a.session().fetch("room/alice", "video", 9, {}, w.now());
+      w.run();
+      CHECK(a.who.fetches_closed.back().code == code(moql::stream_code::not_found));
+      CHECK(a.who.fetched.empty());
+      a.subscribe(w, "room/alice", "video");
+      w.run();
+      const auto passed_on = r.core.counters().fetches;
+      (void)a.session().fetch("room/alice", "video", 2, {}, w.now());
+      w.run();
+      CHECK(a.who.fetched == std::vector<std::string>{"a", "b", "c2"});
+      CHECK(r.core.counters().fetches == passed_on);
+    }
+}
+
+TEST_CASE("R-146 a datagram goes on as one where that can be, and as a stream where not [seed 5.3]") {
+  for (const moql::version down : {lite04, lite05, lite06}) {
+    CAPTURE(moql::facts(down).name);
+    world w;
+    relay_party r({.hop = 20});
+    publisher_party p("room/alice", 7);
+    p.track("video");
+    w.connect(p, r, lite06);
+    watcher a;
+    auto& line = w.connect(a.who, r, down);
+    a.line = &line;
+    w.run();
+    a.subscribe(w, "room/alice", "video");
+    w.run();
+    (void)p.track("video").write_datagram(5, moql::bytes::copy("ping"), w.now());
+    w.run();
+    CHECK(a.who.text(0) == "ping");
+    CHECK(line.server.session.counters().datagrams_out == (down == lite04 ? 0 : 1));
+    CHECK(line.server.session.counters().groups_opened == (down == lite04 ? 1 : 0));
+  }
+}
+
+TEST_CASE("R-056 R-058 R-069 a path grows by one hop on its way, whatever its version says of it [seed 5.2]") {
+  for (const moql::version up : {lite04, lite05, lite06})
+    for (const moql::version down : versions) {
+      CAPTURE(moql::facts(up).name);
+      CAPTURE(moql::facts(down).name);
+      world w;
+      relay_party r({.hop = 20});
+      relay_party q({.hop = 30});
+      publisher_party p("room/alice", 7);
+      subscriber_party a;
+      w.connect(p, r, up);
+      w.connect(r, q, up);
+      w.connect(a, q, down);
+      w.run();
+      REQUIRE(a.paths.contains("room/alice"));
+      if (moql::since(lite04).has(down))
+        CHECK(a.paths["room/alice"] == std::vector<std::uint64_t>{7, 20, 30});
+      else
+        CHECK(a.paths["room/alice"].size() == (down == moql::lite03 ? 3 : 1));
+    }
+}
+
+TEST_CASE("R-030 what a SETUP says stays on its own hop [seed 5.2]") {
+  world w;
+  relay_party r({.hop = 20});
+  publisher_party p("room/alice", 7);
+  moql::config said;
+  said.path = "/secret?token=1";
+  said.cost = 77;
+  said.role = moql::intent::publisher;
+  w.connect(p, r, lite06, {}, said);
+  struct hearer : subscriber_party {
+    std::optional<moql::peer_setup> setup;
+    bool has_path = false;
+    void on_event(moql::session& s, const moql::event& e, moql::instant now) override {
+      if (const auto* x = std::get_if<moql::peer_setup>(&e)) {
+        setup = *x;
+        has_path = x->path.has_value();
+      }
+      subscriber_party::on_event(s, e, now);
+    }
+  } a;
+  w.connect(a, r, lite06);
+  w.run();
+  REQUIRE(a.setup);
+  CHECK_FALSE(a.has_path);
+  CHECK(a.setup->cost == 1);
+  CHECK(a.setup->hop == 20);
+  CHECK(a.setup->role == moql::intent::both);
+}
+
+TEST_CASE("a broadcast that the application produces is announced and served like any other [seed 5.2]") {
+  struct studio {
+    moql::track_cache track;
+    static moql::track_cache* find(void* c, moql::scope_id, std::string_view path, std::string_view name) noexcept {
+      return path == "own/show" && name == "video" ? &static_cast<studio*>(c)->track : nullptr;
+    }
+  } mine;
+  world w;
+  relay_party r({.hop = 20, .hooks = {.context = &mine, .produced = &studio::find}});
+  REQUIRE(r.core.announce(0, "own/show") == moql::errc::ok);
+  watcher a;
+  a.join(w, r, lite06);
+  w.run();
+  CHECK(a.who.paths["own/show"] == std::vector<std::uint64_t>{20});
+  a.subscribe(w, "own/show", "video");
+  w.run();
+  (void)mine.track.begin_group(w.now());
+  (void)mine.track.append(1, moql::bytes::copy("made here"));
+  (void)mine.track.end_group();
+  w.run();
+  CHECK(a.who.text(0) == "made here");
+  a.subscribe(w, "own/show", "sound");
+  w.run();
+  CHECK(a.who.closed.size() == 1);
+  CHECK(r.core.withdraw(0, "own/show") == moql::errc::ok);
+  CHECK(r.core.withdraw(0, "own/show") == moql::errc::stale_handle);
+  w.run();
+  CHECK(a.who.paths.empty());
+}
+
+TEST_CASE("limits of the relay refuse with NO_CAPACITY what comes on top [seed 10.1 c]") {
+  const auto refused = [](const moql::relay_limits& caps, int tracks, int readers_each) {
+    world w;
+    relay_party r({.hop = 20, .caps = caps});
+    publisher_party p("room/alice", 7);
+    for (int t = 0; t < tracks; ++t) p.track("t" + std::to_string(t));
+    w.connect(p, r, lite06);
+    std::vector<std::unique_ptr<watcher>> all;
+    for (int i = 0; i < readers_each; ++i) {
+      all.push_back(std::make_unique<watcher>());
+      all.back()->join(w, r, lite04);
+    }
+    w.run();
+    std::size_t closed = 0;
+    for (int t = 0; t < tracks; ++t)
+      for (const auto& a : all) {
+        a->subscribe(w, "room/alice", "t" + std::to_string(t));
+        w.run();
+      }
+    for (const auto& a : all) {
+      closed += a->who.closed.size();
+      for (const auto& c : a->who.closed) CHECK(c.code == code(moql::stream_code::no_capacity));
+    }
+    CHECK(r.core.counters().requests_refused == closed);
+    return closed;
+  };
+  CHECK(refused({.tracks_max = 3}, 3, 1) == 0);
+  CHECK(refused({.tracks_max = 3}, 4, 1) == 1);
+  CHECK(refused({.tracks_per_peer_max = 2}, 2, 1) == 0);
+  CHECK(refused({.tracks_per_peer_max = 2}, 3, 1) == 1);
+  CHECK(refused({.readers_max = 4}, 2, 2) == 0);
+  CHECK(refused({.readers_max = 4}, 2, 3) == 2);
+
+  for (const std::size_t max : {std::size_t{2}, std::size_t{3}}) {
+    world w;
+    relay_party r({.hop = 20, .caps = {.peers_max = max, .routes_per_peer_max = 1}});
+    publisher_party p("room/alice", 7);
+    publisher_party q("room/bob", 8);
+    publisher_party z("room/carol", 9);
+    auto& both = w.connect(p, r, lite06);
+    w.connect(q, r, lite06);
+    w.connect(z, r, lite06);
+    (void)both.client.session.announce("room/second");
+    w.run();
+    CHECK(r.core.peers() == max);
+    CHECK(r.core.table().route_count() == max);
+    CHECK(r.core.counters().routes_refused == 1);
+  }
+}
