@@ -1,11 +1,13 @@
 /// moql-subscribe: one track of a broadcast, from any of the transports to a file or standard output.
 ///
-/// Groups are written in order, whole groups only. What does not come is said, never passed over in silence.
+/// Groups are written in order, whole groups only. What does not come, or not in time, is said, never passed over in
+/// silence.
 /// Exit codes: 0 the track was received to its end, 1 it was not, 2 not started.
+
+#include <moql/session/in_order_feed.hpp>
 
 #include "event_text.hpp"
 #include "net/client.hpp"
-#include "net/ordered_groups.hpp"
 #include "output.hpp"
 
 namespace {
@@ -14,17 +16,14 @@ struct options : net::shared_options {
   std::string url, broadcast, track, out;
   std::optional<std::uint64_t> from, to;
   std::uint64_t max_age_ms = net::for_ever_ms;
+  std::uint64_t wait_ms = 10'000, hold_mb = 64;
   std::uint8_t priority = 128;
 };
 
 class subscriber : public net::client {
  public:
   subscriber(const options& o, examples::output& to)
-      : client("moql-subscribe"),
-        options_(o),
-        out_([&to](moql::byte_view v) { to.write(v); }),
-        to_(to),
-        progress_(o.quiet) {}
+      : client("moql-subscribe"), options_(o), to_(to), progress_(o.quiet) {}
 
   [[nodiscard]] int run() {
     net::dial(host_, options_.url, net::dialling(options_));
@@ -38,33 +37,16 @@ class subscriber : public net::client {
     std::visit(
         moql::overload{
             [&](const moql::connected&) { subscribe(p, now); },
-            [&](const moql::subscription_started& s) {
-              if (s.group) out_.start_at(*s.group);
-            },
-            [&](const moql::group_started& g) { out_.begin(g.group); },
-            [&](const moql::frame_part& f) {
-              progress_.bytes += f.payload.size();
-              out_.take(f.group, f.payload);
-            },
-            [&](const moql::group_finished& g) { finished(g); },
-            [&](const moql::datagram_received& d) {
-              progress_.bytes += d.payload.size();
-              out_.begin(d.group);
-              out_.take(d.group, d.payload);
-              finished({d.subscription, d.group, moql::errc::ok, 0});
-            },
-            [&](const moql::groups_lost& l) { lost(l); },
-            [&](const moql::subscription_closed& c) { closed(p, c); },
+            [&](const moql::frame_part& f) { progress_.bytes += f.payload.size(); },
+            [&](const moql::datagram_received& d) { progress_.bytes += d.payload.size(); },
             [&](const moql::goaway_received& g) { complain("the peer is going away" + net::quoted_reason(g.uri)); },
             [&](const moql::session_closed& c) { give_up(net::text_of(c)); },
             [](const auto&) {},
         },
         e);
+    if (reader_ && moql::feed(*reader_, subscription_, e, now)) take_out(p);
+    if (const auto* c = std::get_if<moql::subscription_closed>(&e)) closed(p, *c);
     progress_.show("received");
-    if (!to_.why().empty() && !is_decided()) {
-      give_up(to_.why());
-      p.session.close();
-    }
   }
 
  private:
@@ -78,28 +60,81 @@ class subscriber : public net::client {
     // Versions 01 and 02 carry priorities below 64 only, and no ranges.
     if (!moql::has_ranges(p.session.negotiated())) want.want = {.priority = 32};
     const auto id = p.session.subscribe(options_.broadcast, options_.track, want, now);
-    if (id.has_value()) return;
-    give_up("cannot subscribe: " + std::string(moql::text_of(id.error())));
-    p.session.close();
-  }
-  void finished(const moql::group_finished& g) {
-    if (g.why == moql::errc::ok) {
-      ++progress_.groups;
-      return out_.finish(g.group);
+    if (!id.has_value()) {
+      give_up("cannot subscribe: " + std::string(moql::text_of(id.error())));
+      return p.session.close();
     }
-    ++progress_.drops;
-    out_.give_up(g.group);
-    complain("group " + std::to_string(g.group) + " was cut short: " + net::text_of(g.why, g.code));
+    subscription_ = *id;
+    moql::in_order_options in_order{
+        .wait_max = options_.wait_ms > INT64_MAX / 1000
+                        ? moql::for_ever
+                        : moql::milliseconds(static_cast<std::int64_t>(options_.wait_ms)),
+        .bytes_max = options_.hold_mb > UINT64_MAX / 1'000'000 ? UINT64_MAX : options_.hold_mb * 1'000'000,
+        .groups_max = 10'000,
+        .whole_groups = true,
+        .ver = p.session.negotiated()};
+    if (options_.max_age_ms != net::for_ever_ms) in_order.max_age_ms = options_.max_age_ms;
+    reader_.emplace(in_order);
   }
-  void lost(const moql::groups_lost& l) {
-    constexpr const char* how[] = {"dropped by the publisher", "skipped by the publisher", "not accounted for"};
-    progress_.drops += l.last - l.first + 1;
-    for (std::uint64_t g = l.first; g <= l.last && g - l.first < net::ordered_groups::skips_max; ++g) out_.give_up(g);
-    complain("groups " + std::to_string(l.first) + " to " + std::to_string(l.last) + " were " +
-             how[static_cast<std::size_t>(l.how)] + " (" + net::named<moql::stream_code>(l.code) + ")");
+  /// Writes what is in order by now, and says what is not.
+  void take_out(net::peer& p) {
+    while (const auto item = reader_->next())
+      std::visit(moql::overload{
+                     [](const moql::group_begins&) {},
+                     [&](const moql::group_part& f) { to_.write(f.payload.view()); },
+                     [&](const moql::group_ends&) { ++progress_.groups; },
+                     [&](const moql::groups_skipped& s) { skipped(p, s); },
+                 },
+                 *item);
+    if (!to_.why().empty() && !is_decided()) {
+      give_up(to_.why());
+      p.session.close();
+    }
+    wait();
+  }
+  void skipped(net::peer& p, const moql::groups_skipped& s) {
+    progress_.drops += s.last - s.first + 1;
+    const bool is_one = s.first == s.last;
+    if (is_one) (void)p.session.skip(subscription_, s.first);  // its rest would come for nothing
+    if (is_interrupted_) return;
+    std::string what = is_one ? "group " + std::to_string(s.first) + " was "
+                              : "groups " + std::to_string(s.first) + " to " + std::to_string(s.last) + " were ";
+    complain(what + why_skipped(s));
+  }
+  [[nodiscard]] std::string why_skipped(const moql::groups_skipped& s) const {
+    const std::string code = " (" + net::named<moql::stream_code>(s.code) + ")";
+    switch (s.why) {
+      case moql::skip::dropped: return "dropped by the publisher" + code;
+      case moql::skip::before_start: return "skipped by the publisher" + code;
+      case moql::skip::unaccounted: return "not accounted for" + code;
+      case moql::skip::expired: return "too old";
+      case moql::skip::waited: return "not there after " + std::to_string(options_.wait_ms) + " ms";
+      case moql::skip::bytes_full: return "not there when " + std::to_string(options_.hold_mb) + " MB were held";
+      case moql::skip::groups_full: return "not there when too many later groups were";
+      case moql::skip::out_of_memory: return "lost for want of memory";
+      case moql::skip::late: return "too late: later ones had been written";
+      case moql::skip::cut: return "cut short: " + net::text_of(s.error, s.code);
+      case moql::skip::ended: break;
+    }
+    return "not there at the end";
+  }
+  /// Looks again when the reader has waited long enough.
+  void wait() {
+    const moql::instant next = reader_->next_deadline();
+    if (next == deadline_) return;
+    deadline_ = next;
+    timer_.cancel();
+    if (next == moql::never_due) return;
+    timer_.expires_after(std::chrono::microseconds(std::max<std::int64_t>(0, next.us - host_.now().us)));
+    timer_.async_wait([this](const boost::system::error_code& e) {
+      if (e || host_.peers().empty()) return;
+      deadline_ = moql::never_due;
+      reader_->on_deadline(host_.now());
+      take_out(*host_.peers().front());
+      host_.touch();
+    });
   }
   void closed(net::peer& p, const moql::subscription_closed& c) {
-    out_.flush();
     if (c.why == moql::errc::transport_closed) return;  // the session says it too, and why
     const bool is_whole = c.why == moql::errc::ok;
     if (is_whole) {
@@ -114,15 +149,23 @@ class subscriber : public net::client {
   }
   /// What is whole by now is what was wanted.
   void interrupted() override {
-    out_.flush();
+    is_interrupted_ = true;
+    if (reader_ && !host_.peers().empty()) {
+      reader_->close(host_.now());
+      take_out(*host_.peers().front());
+    }
     succeed();
     leave();
   }
 
   const options& options_;
-  net::ordered_groups out_;
+  std::optional<moql::in_order_reader> reader_;
+  moql::subscription_id subscription_{};
   examples::output& to_;
   net::progress progress_;
+  boost::asio::steady_timer timer_{host_.io()};
+  moql::instant deadline_ = moql::never_due;
+  bool is_interrupted_ = false;
 };
 
 }  // namespace
@@ -139,6 +182,10 @@ int main(int argc, char** argv) {
   app.add_option("--from", o.from, "First group (03 on); default: the latest");
   app.add_option("--to", o.to, "Last group (03 on); default: to the end of the track");
   app.add_option("--max-age", o.max_age_ms, "Milliseconds after which a group is no longer wanted; default: never");
+  app.add_option("--wait", o.wait_ms, "Milliseconds that a group which does not come on holds up those behind it")
+      ->capture_default_str();
+  app.add_option("--hold", o.hold_mb, "Megabytes that may be held behind such a group, or of one that is not whole")
+      ->capture_default_str();
   app.add_option("--priority", o.priority, "0 to 255, larger is sent first")->capture_default_str();
   net::add_shared_options(app, o);
   net::add_client_options(app, o);

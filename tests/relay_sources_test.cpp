@@ -735,3 +735,29 @@ TEST_CASE("limits of the relay refuse with NO_CAPACITY what comes on top [seed 1
     CHECK(r.core.counters().routes_refused == 1);
   }
 }
+
+TEST_CASE("a publisher is asked in its own spelling of a path, and so are those below its prefix [seed 5.2]") {
+  world w;
+  relay_party r({.hop = 20});
+  struct strict : publisher_party {
+    using publisher_party::publisher_party;
+    std::vector<std::string> asked_for;
+    void on_event(moql::session& s, const moql::event& e, moql::instant now) override {
+      if (const auto* x = std::get_if<moql::subscribe_requested>(&e)) asked_for.emplace_back(x->broadcast);
+      publisher_party::on_event(s, e, now);
+    }
+  } p("room//alice/", 7);
+  p.track("video");
+  w.connect(p, r, lite06);
+  watcher a;
+  watcher b;
+  a.join(w, r, lite06);
+  b.join(w, r, lite06);
+  w.run();
+  CHECK(a.who.paths.contains("room//alice/"));
+  a.subscribe(w, "room/alice", "video");
+  w.run();
+  b.subscribe(w, "room/alice/cam", "video");
+  w.run();
+  CHECK(p.asked_for == std::vector<std::string>{"room//alice/", "room//alice/cam"});
+}

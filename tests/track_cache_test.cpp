@@ -227,12 +227,69 @@ TEST_CASE("limit: the memory of arrivals is bounded while the latest group stays
   CHECK(c.begin_group(5, {}) == errc::ok);
 }
 
-TEST_CASE("the newest of many reasons survive, older ones become NOT_FOUND") {
+TEST_CASE("of many reasons the newest stay exact; of older ones the gaps between them are given up [seed 4.3 b]") {
   track_cache c({.groups_max = 1});
   for (std::uint64_t s = 0; s < 400; s += 2) REQUIRE(c.begin_group(s, {}) == errc::ok);
   CHECK(c.why_missing(396) == stream_code::old);
   CHECK(c.why_missing(394) == stream_code::old);
   CHECK(c.why_missing(397) == stream_code::not_found);
+  CHECK(c.why_missing(0) == stream_code::old);
+  CHECK(c.why_missing(1) == stream_code::old);  // given up
+}
+
+TEST_CASE("one number taken out of a set of ranges, or its lowest range, leaves the others as they are") {
+  std::uint32_t state = 5;
+  const auto roll = [&](std::uint32_t n) { return (state = state * 1664525u + 1013904223u) / 65536u % n; };
+  for (int round = 0; round < 300; ++round) {
+    ranges r;
+    std::vector<bool> model(40);
+    for (int i = 0; i < 40; ++i) {
+      const std::uint32_t v = roll(40);
+      if (roll(2) == 0) {
+        REQUIRE(r.add(v, v + roll(3) % (40 - v)));
+        for (std::uint32_t x = v; x < 40; ++x) model[x] = r.has(x);
+      } else if (roll(10) == 0) {
+        const auto lowest = r.take_lowest();
+        REQUIRE(lowest.has_value() == (std::find(model.begin(), model.end(), true) != model.end()));
+        for (std::uint32_t x = 0; lowest && x < 40; ++x) {
+          if (x < lowest->first) REQUIRE_FALSE(model[x]);
+          if (x >= lowest->first && x <= lowest->last) {
+            REQUIRE(model[x]);
+            model[x] = false;
+          }
+        }
+      } else {
+        REQUIRE(r.remove(v));
+        model[v] = false;
+      }
+      for (std::uint32_t x = 0; x < 40; ++x) REQUIRE(r.has(x) == model[x]);
+      for (std::size_t x = 1; x < r.count(); ++x) REQUIRE(r.view()[x - 1].last + 1 < r.view()[x].first);
+    }
+  }
+  counting_memory used;
+  used.allowed = 1;
+  ranges full(used.get());
+  for (std::uint64_t v = 0; v < 8; ++v) REQUIRE(full.add(v * 10, v * 10 + 2));
+  CHECK_FALSE(full.remove(11));
+  CHECK(full.has(11));
+  CHECK(full.remove(10));
+  CHECK_FALSE(full.has(10));
+  CHECK(full.has(11));
+  CHECK_FALSE(ranges().take_lowest().has_value());
+}
+
+TEST_CASE("R-139 a group may begin at a later frame, and a recycled place forgets that [seed 4.3]") {
+  track_cache c({.groups_max = 1});
+  CHECK(c.begin_group(3, {}, sent_by::stream, wire::varint_max + 1) == errc::bad_argument);
+  REQUIRE(c.begin_group(3, {}, sent_by::stream, 7) == errc::ok);
+  CHECK(c.find(3)->first_frame == 7);
+  CHECK(c.find(3)->end_frame() == 7);
+  REQUIRE(c.append(0, payload(1)) == errc::ok);
+  CHECK(c.find(3)->end_frame() == 8);
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(c.begin_group({}) == errc::ok);
+    CHECK(c.latest().first_frame == 0);
+  }
 }
 
 TEST_CASE("arrivals are numbered for good, and one that is gone is null") {

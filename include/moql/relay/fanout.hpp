@@ -21,11 +21,11 @@ class fanout : public sourcing {
     now_ = now;
     const track_wish wish = track_wish::of(peers_[from.index].ver(), want);
     relayed_track* t = find(peers_[from.index].scope, broadcast, name);
+    if (t != nullptr && !may_be_served(*t, from)) return refuse(from, request, stream_code::unroutable);
     if (t != nullptr && !is_as_shown(*t, from)) {  // who reads it goes on, but nobody joins
       retire(*t);
       t = nullptr;
     }
-    if (t != nullptr && !may_be_served(*t, from)) return refuse(from, request, stream_code::unroutable);
     if (readers_.size() >= options_.caps.readers_max) return refuse(from, request, stream_code::no_capacity);
     stream_code why{};
     if (t == nullptr) t = open(from, broadcast, name, wish, why);
@@ -173,7 +173,10 @@ class fanout : public sourcing {
   void reconsider(scope_id in, std::string_view path, instant now) noexcept {
     now_ = now;
     tracks_.for_each([&](slot_handle, relayed_track& t) {
-      if (t.scope == in && !t.is_finished && covers(path, t.broadcast_view())) reconsider(t);
+      if (t.scope != in || t.is_finished || !covers(path, t.broadcast_view())) return;
+      const slot_handle self = t.self;
+      doubt(t, path);
+      if (tracks_.find(self) != nullptr) reconsider(t);
     });
   }
   /// The session of a peer is about to go, and nothing more is heard of it.
@@ -218,7 +221,7 @@ class fanout : public sourcing {
   [[nodiscard]] bool is_as_shown(const relayed_track& t, slot_handle from) noexcept {
     const relay_peer& p = peers_[from.index];
     const auto v = routes_.resolve(t.scope, t.broadcast_view(), {id_of<peer_id>(from), p.hop});
-    if (!v) return true;
+    if (!v) return false;
     if (v->first_hop() != 0 || t.origin != 0) return v->first_hop() == t.origin;
     for (const track_source& s : t.sources)
       if (s.peer == slot_of(v->from)) return true;
@@ -259,6 +262,7 @@ class fanout : public sourcing {
     // Where a source starts it says itself, from 03 on; a later group may overtake that.
     const bool is_answer = is_fresh(t) || !has_ranges(f.source->ver);
     if (!t.cache && !has_track_stream(f.source->ver)) open_cache(t, untimed_info(t));
+    f.source->has_begun = true;
     begin(t, *f.source, group, first_frame, how);
     if (is_answer) accept(t, number, group);
     return &t;
@@ -282,6 +286,30 @@ class fanout : public sourcing {
 
   // ---- from one source to another
 
+  /// A peer that tells of another producer now may have meant that one when it was asked: what it was told of crossed
+  /// our request. From there on nothing says whose content it is.
+  void doubt(relayed_track& t, std::string_view path) noexcept {
+    const auto place = routes_.find(t.scope, path);
+    if (!place) return;
+    const std::size_t length = routes_.path(*place).size();
+    for (std::size_t i = t.sources.size(); i-- > 0;) {
+      track_source& s = t.sources[i];
+      bool is_other = false;
+      routes_.for_each_route(*place, [&](const route_view& v) {
+        is_other = is_other || (slot_of(v.from) == s.peer && v.first_hop() != s.origin);
+      });
+      if (!is_other || length < s.prefix_size) continue;
+      if (is_fresh(t) || s.is_accepted || s.has_begun) {
+        t.origin = s.origin = 0;
+        continue;
+      }
+      const bool was_current = &s == t.current();
+      drop_source(t, i, true);
+      if (!was_current) continue;
+      if (t.sources.empty()) return fail_over(t, {}, stream_code::unroutable);
+      go_back(t);
+    }
+  }
   void reconsider(relayed_track& t) noexcept {
     if (t.sources.empty()) {
       if (ask_best(t, asker_of(t), {})) {

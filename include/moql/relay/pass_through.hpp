@@ -183,13 +183,15 @@ class pass_through {
     const slot_handle to = slot_of(v->from);
     relay_peer* up = peers_.find(to);
     if (up == nullptr || !up->is_usable() || up->is_draining) return false;
+    vec<char> room(mem_);
+    const std::string_view broadcast = spelled_for(*v, r.broadcast_view(), room);
     if (r.is_fetch) {
       fetch_options o{.priority = r.priority};
       if (has_frame_bounds(up->ver())) {  // before 06 the whole group comes, and the part is served from it
         o.frame_start = r.frame_start;
         o.frame_end = r.frame_end;
       }
-      const auto id = up->link->fetch(r.broadcast_view(), r.name_view(), r.group, o, now);
+      const auto id = up->link->fetch(broadcast, r.name_view(), r.group, o, now);
       if (!id) return false;
       r.fetch = *id;
       if (!by_fetch_.insert(key_of(to, *id), r.self.index)) {
@@ -197,7 +199,7 @@ class pass_through {
         return false;
       }
     } else {
-      const auto id = up->link->query_track(r.broadcast_view(), r.name_view(), now);
+      const auto id = up->link->query_track(broadcast, r.name_view(), now);
       if (!id || !by_query_.insert(key_of(to, *id), r.self.index)) return false;
       r.query = *id;
     }
@@ -207,8 +209,7 @@ class pass_through {
     return true;
   }
   /// one more try, with another advertiser of the same tier.
-  [[nodiscard]] bool retry(passed_request& r, slot_handle refused, errc why, std::uint64_t code,
-                           instant now) noexcept {
+  [[nodiscard]] bool retry(passed_request& r, slot_handle refused, errc why, std::uint64_t code, instant now) noexcept {
     const bool may = why == errc::refused_by_peer && since(lite06).has(peers_[refused.index].ver()) &&
                      static_cast<stream_code>(code) == stream_code::no_capacity && !r.has_retried;
     if (!may) return false;

@@ -54,7 +54,8 @@ class relay {
     p->user = user;
     p->link_cost = o.link_cost;
     p->discovers = o.discover;
-    if (const errc why = routes_.join(id, p->scope, {.hop = 0, .link_cost = o.link_cost.value_or(1)}); why != errc::ok) {
+    if (const errc why = routes_.join(id, p->scope, {.hop = 0, .link_cost = o.link_cost.value_or(1)});
+        why != errc::ok) {
       peers_.remove(h);
       return why;
     }
@@ -203,8 +204,11 @@ class relay {
     if (p.is_connected) return;
     p.is_connected = true;
     (void)routes_.set_knows_costs(detail::id_of<peer_id>(h), since(lite06).has(p.ver()));
-    if (p.discovers)
-      if (const auto id = p.link->discover({}, now)) p.interest = *id;
+    if (p.discovers) {
+      const auto id = p.link->discover({}, now);
+      if (!id) return p.link->close(session_code::internal_error);  // it would be deaf for as long as it lives
+      p.interest = *id;
+    }
     show_all(h, now);
     peers_.touch(h);
   }
@@ -308,7 +312,7 @@ class relay {
     } else if (at != slot_index::none) {
       (void)p.link->update(p.shown[at].announcement, {best->hops, best->warm, best->cold});
     } else {
-      const auto id = p.link->announce(routes_.path(place), {best->hops, best->warm, best->cold});
+      const auto id = p.link->announce(best->path, {best->hops, best->warm, best->cold});
       if (!id) return;  // more than the session tells of
       const auto next = static_cast<std::uint32_t>(p.shown.size());
       if (!p.shown.push({place, *id}) || !p.shown_at.insert(static_cast<std::uint64_t>(place), next)) {

@@ -7,7 +7,8 @@
 namespace moql {
 
 /// The code for a request that upstream refused or gave up. Before 06 the drafts name no codes and each stack has its
-/// own, so such a number says nothing. Never NO_CAPACITY: that would invite every relay of a chain to try again.
+/// own, so such a number says nothing. Never NO_CAPACITY: that would invite every relay of a chain to try again
+///
 [[nodiscard]] constexpr stream_code refusal_code(version upstream, std::uint64_t code) noexcept {
   if (!since(lite06).has(upstream)) return stream_code::not_found;
   switch (static_cast<stream_code>(code)) {

@@ -23,7 +23,8 @@ struct relay_hooks {
   bool (*allows)(void* context, peer_id who, relay_action what, std::string_view path,
                  std::string_view track) noexcept = nullptr;
   /// The track of a broadcast that the application itself produces (`relay::announce`); null if there is none.
-  track_cache* (*produced)(void* context, scope_id in, std::string_view path, std::string_view track) noexcept = nullptr;
+  track_cache* (*produced)(void* context, scope_id in, std::string_view path,
+                           std::string_view track) noexcept = nullptr;
 };
 
 /// What all peers together may make a relay hold; each session bounds its own peer besides (`limits`).
@@ -35,9 +36,9 @@ struct relay_limits {
   std::size_t tracks_max = 10'000;
   /// Of these, how many one peer may have made us ask for. A peer that walks through names cannot take them all.
   std::size_t tracks_per_peer_max = 1'000;
-  std::size_t readers_max = 1'000'000;  ///< Subscriptions that are served or wait, of all peers.
-  std::size_t fetches_max = 1'000;      ///< Fetches and questions that are on their way upstream.
-  std::uint64_t cache_bytes_max = std::uint64_t{1} << 30;         ///< Payload of all tracks.
+  std::size_t readers_max = 1'000'000;                     ///< Subscriptions that are served or wait, of all peers.
+  std::size_t fetches_max = 1'000;                         ///< Fetches and questions that are on their way upstream.
+  std::uint64_t cache_bytes_max = std::uint64_t{1} << 30;  ///< Payload of all tracks.
   std::uint64_t track_bytes_max = std::uint64_t{64} * 1024 * 1024;  ///< Payload of one track.
   std::uint32_t track_groups_max = 1024;
   /// Groups are kept no longer than this, however long their publisher allows.
@@ -83,10 +84,10 @@ struct relay_counters {
   std::uint64_t groups_in{}, groups_aborted{}, groups_lost{};
   std::uint64_t bytes_in{};  ///< Payload, copies included.
   std::uint64_t copies_repeated{}, copies_conflicting{}, copies_refused{};
-  std::uint64_t moves{};      ///< Tracks that went on from another source while the old one was there.
-  std::uint64_t failovers{};  ///< Tracks that went on from another source after the old one was lost.
-  std::uint64_t orphans{};    ///< Tracks whose subscribers were reset because there was no way to go on.
-  std::uint64_t retries{};    ///< Second tries after NO_CAPACITY (R-091).
+  std::uint64_t moves{};               ///< Tracks that went on from another source while the old one was there.
+  std::uint64_t failovers{};           ///< Tracks that went on from another source after the old one was lost.
+  std::uint64_t orphans{};             ///< Tracks whose subscribers were reset because there was no way to go on.
+  std::uint64_t retries{};             ///< Second tries after NO_CAPACITY (R-091).
   std::uint64_t fetches{}, queries{};  ///< Passed on upstream.
   std::uint64_t routes_refused{};      ///< Not allowed, over a limit, or a loop.
 };

@@ -10,6 +10,18 @@ inline constexpr std::uint64_t for_ever_ms = (std::uint64_t{1} << 53) - 1;  // l
 /// 01 and 02 carry the priority as a varint that deployed peers read as one byte.
 inline constexpr std::uint8_t priority_max_before_03 = 63;
 
+/// How a peer is asked for a broadcast: by the path that it announced, as it spells it, and what lies behind that.
+/// Empty when memory ran out; otherwise valid until `room` or the table of routes changes.
+[[nodiscard]] inline std::string_view spelled_for(const route_view& v, std::string_view broadcast,
+                                                  vec<char>& room) noexcept {
+  std::string_view rest;
+  if (!covers(v.path, broadcast, prefix_rule::segments, rest)) return broadcast;
+  if (rest.empty()) return v.path;
+  room.clear();
+  char* to = room.extend(v.path.size() + rest.size() + 1);
+  return to == nullptr ? std::string_view() : std::string_view(to, join(v.path, rest, prefix_rule::segments, to));
+}
+
 /// What a set of subscribers wants of a track together (R-175 leaves the priority to the publisher).
 struct track_wish {
   std::uint8_t priority = 0;
@@ -51,12 +63,15 @@ struct track_source {
   subscription_id subscription{};
   std::uint32_t number = 0;  ///< In the merge.
   version ver{};
-  vec<std::uint64_t> hops;   ///< The route when it was chosen: who may be served from it (R-082).
-  bool is_accepted = false;  ///< It has said where it starts, or begun.
-  std::uint64_t start = 0;   ///< Its first group, once accepted.
-  bool is_known = false;     ///< It has answered TRACK.
-  bool is_leaving = false;   ///< Another one has taken over; it finishes what it began.
-  bool is_stamped = true;    ///< Its frames carry timestamps in the track's timescale.
+  vec<std::uint64_t> hops;      ///< The route when it was chosen: who may be served from it (R-082).
+  std::uint64_t origin = 0;     ///< The first of them; 0 when it is unknown, or has come to be.
+  std::size_t prefix_size = 0;  ///< Of the announced path that led to it.
+  bool is_accepted = false;     ///< It has said where it starts, or begun.
+  std::uint64_t start = 0;      ///< Its first group, once accepted.
+  bool has_begun = false;       ///< A group of it has come.
+  bool is_known = false;        ///< It has answered TRACK.
+  bool is_leaving = false;      ///< Another one has taken over; it finishes what it began.
+  bool is_stamped = true;       ///< Its frames carry timestamps in the track's timescale.
   msg::delivery asked{};
   struct begun {
     std::uint64_t sequence;

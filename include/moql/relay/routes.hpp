@@ -52,6 +52,7 @@ struct route_view {
   route_id id{};
   place_id place{};
   peer_id from{};                         ///< Where to ask; 0 is the relay itself.
+  std::string_view path{};                ///< As `from` spells it.
   std::span<const std::uint64_t> hops{};  ///< Origin first, `from` last.
   std::uint64_t warm{}, cold{};           ///< With the link's cost.
   std::uint64_t origin{};                 ///< See `first_hop`.
@@ -68,7 +69,8 @@ struct route_view {
 namespace detail {
 
 struct route_entry {
-  explicit route_entry(memory m = {}) noexcept : hops(m) {}
+  explicit route_entry(memory m = {}) noexcept : spelling(m), hops(m) {}
+  vec<char> spelling;  // of the path as it was announced, if that is not the place's
   vec<std::uint64_t> hops;
   std::uint64_t received = 0;  // later is newer
   route_costs announced{};
@@ -81,6 +83,7 @@ struct route_entry {
   bool has_unknown_hop = false;
   bool is_exact = false;
   void recycle() noexcept {
+    spelling.clear();
     hops.clear();
     before_in_place = next_in_place = before_of_peer = next_of_peer = slot_index::none;
   }

@@ -94,7 +94,9 @@ inline result<route_id> routes::add(peer_id from, scope_id in, std::string_view 
   entry* e = entries_.take(h);
   if (e != nullptr) {
     e->from = from;
-    if (store(*e, f)) {
+    const std::string_view plain = places_[at].path_view();
+    const bool is_plain = path == plain;  // nearly always; only another spelling is kept
+    if (store(*e, f) && (is_plain || e->spelling.append(path.data(), path.size()))) {
       e->self = h;
       e->peer = peer->self;
       e->place = at;
@@ -172,6 +174,8 @@ inline route_view routes::view(const entry& e) const noexcept {
   return {.id = id_of<route_id>(e.self),
           .place = id_of<place_id>(places_[e.place].self),
           .from = e.from,
+          .path = e.spelling.empty() ? places_[e.place].path_view()
+                                     : std::string_view(e.spelling.data(), e.spelling.size()),
           .hops = e.hops.view(),
           .warm = costs.warm,
           .cold = costs.cold,

@@ -126,8 +126,12 @@ class sourcing : public track_book {
     if (!s.hops.append(v.hops.data(), v.hops.size())) return false;
     if (t.sources.size() >= sources_max) drop_source(t, 0, true);
     if (!t.sources.reserve(t.sources.size() + 1)) return false;
-    const std::uint64_t origin = v.first_hop();
-    const auto id = p->link->subscribe(t.broadcast_view(), t.name_view(), {.want = s.asked, .keep_open = true}, now_);
+    s.origin = v.first_hop();
+    s.prefix_size = routes_.path(v.place).size();
+    const std::uint64_t origin = s.origin;
+    vec<char> room(mem_);
+    const std::string_view broadcast = spelled_for(v, t.broadcast_view(), room);
+    const auto id = p->link->subscribe(broadcast, t.name_view(), {.want = s.asked, .keep_open = true}, now_);
     if (!id) return false;
     s.subscription = *id;
     if (!by_subscription_.insert(key_of(peer, *id), t.self.index)) {

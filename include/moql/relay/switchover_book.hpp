@@ -249,9 +249,9 @@ class switchover_book {
     say(move_failed{options_.name, why, code});
     leg& old = current();
     const bool was_capped = old.last.has_value();
-    if (was_capped && !std::exchange(has_asked_again_, true) && ask(*old.at, now) == errc::ok) return;
     old.last.reset();
     old.last_frame.reset();
+    if (was_capped && !std::exchange(has_asked_again_, true) && ask(*old.at, now) == errc::ok) return;
     (void)tell_bounds(old);
     if (was_capped)
       owed_due_ = now + options_.resume_max;

@@ -110,16 +110,7 @@ class request_book {
   }
   /// A group that has no stream yet may be looked at again.
   void unhandle(request& r, std::uint64_t sequence) noexcept {
-    ranges kept(c_.mem);
-    bool fits = true;
-    for (const interval& i : r.handled.view()) {
-      const bool is_inside = i.first <= sequence && sequence <= i.last;
-      if (!is_inside) fits = fits && kept.add(i.first, i.last);
-      if (is_inside && i.first < sequence) fits = fits && kept.add(i.first, sequence - 1);
-      if (is_inside && sequence < i.last) fits = fits && kept.add(sequence + 1, i.last);
-    }
-    if (!fits) return c_.fail(errc::out_of_memory);
-    r.handled = std::move(kept);
+    if (!r.handled.remove(sequence)) c_.fail(errc::out_of_memory);
   }
   void add_lost(stream_record& s, std::uint64_t first, std::uint64_t last, std::optional<interval>& lost) noexcept {
     if (lost && first == lost->last + 1) {
