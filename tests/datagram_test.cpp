@@ -183,6 +183,15 @@ TEST_CASE("a datagram is heard as a whole group R-143 [seed 9.2]") {
   }
 }
 
+TEST_CASE("a datagram that waits to be read counts as an event") {
+  subscriber s(lite06);
+  CHECK_FALSE(s.session.has_events());
+  s.session.on_datagram(bytes::copy("x"), s.now);
+  CHECK(s.session.has_events());
+  s.settle();
+  CHECK_FALSE(s.session.has_events());
+}
+
 TEST_CASE("a datagram of 1200 bytes is accepted, one of 1201 dropped silently R-144 [seed 9.2 b]") {
   for (const version v : with_datagrams) {
     CAPTURE(facts(v).name);

@@ -325,3 +325,35 @@ TEST_CASE("R-139 a cursor on a partial group counts as in the whole one, whereve
   REQUIRE(c.end_group() == errc::ok);
   CHECK(w.look(c, room, offer) == group_writer::state::short_);
 }
+
+TEST_CASE("R-114 a start that is still to come counts although a later group is here [seed 5.1 c]") {
+  track_cache c({.max_age_ms = 1'000'000, .overlapping = true});
+  c.expect_from(3);
+  CHECK(live_start(c, lite06, {.max_age_ms = 10'000}) == maybe{});
+  put_group(c, 5, {"x"}, {}, 5000);
+  CHECK(live_start(c, lite06, {.max_age_ms = 10'000}) == 3);
+  CHECK(live_start(c, lite06, {.max_age_ms = 10'000, .group_start = 4}) == 4);
+  CHECK(live_start(c, lite06, {.max_age_ms = 10'000, .group_start = 5}) == 5);
+  // Whoever wants the latest group alone does not want what came before it.
+  CHECK(live_start(c, lite06, {.max_age_ms = 0}) == 5);
+  CHECK(live_start(c, lite05, {.max_age_ms = 10'000}) == 5);
+  CHECK(live_start(c, lite05, {.max_age_ms = 10'000, .group_start = 2}) == 3);
+  put_group(c, 3, {"x"}, {}, 3000);
+  CHECK(live_start(c, lite06, {.max_age_ms = 10'000}) == 3);
+  CHECK(c.first_expected(0) == 4);
+  CHECK(live_start(c, lite06, {.max_age_ms = 10'000, .group_start = 4}) == 4);
+  REQUIRE(c.drop_groups(4, 4) == errc::ok);
+  CHECK(c.first_expected(0) == maybe{});
+  CHECK(live_start(c, lite06, {.max_age_ms = 10'000, .group_start = 4}) == 5);
+  put_group(c, 9, {"x"}, {}, 9000);  // what nobody has promised is not waited for
+  CHECK(live_start(c, lite06, {.max_age_ms = 10'000, .group_start = 6}) == 9);
+}
+
+TEST_CASE("what has been promised is not waited for beyond as many groups as are held [seed 10.1]") {
+  track_cache c({.max_age_ms = 1'000'000, .groups_max = 8, .overlapping = true});
+  c.expect_from(0);
+  for (std::uint64_t g = 1; g < 8; ++g) put_group(c, g, {"x"}, {}, g * 1000);
+  CHECK(c.first_expected(0) == 0);
+  for (std::uint64_t g = 8; g < 30; ++g) put_group(c, g, {"x"}, {}, g * 1000);
+  CHECK(c.first_expected(0) == maybe{});
+}

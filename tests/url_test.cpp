@@ -272,3 +272,18 @@ TEST_CASE("cut anywhere, and with any byte changed, a URL is parsed or refused w
     }
   }
 }
+
+TEST_CASE("a redirect stays with its scheme and is a URL that can be dialled R-159 R-165") {
+  static_assert(may_redirect("https://a.example/x", "https://b.example:4443/y?z"));
+  const std::string_view from = "https://a.example/room";
+  for (const auto* to : {"", "https://a.example/room", "HTTPS://b.example", "https://[2001:db8::1]:443/x"})
+    CHECK(may_redirect(from, to));
+  for (const auto* to :
+       {"http://a.example/room", "moqt://a.example", "wss://a.example", "gopher://a.example", "https:/a.example",
+        "https://", "https://:443", "https://a.example:0", "https://a.example:70000", "https://a.example:x",
+        "https://a b.example", "https://a.example/a b", "//a.example", "room", "https://b.example@a.example", "\n"})
+    CHECK_FALSE(may_redirect(from, to));
+  CHECK(may_redirect("tcp://a.example:4443", "tcp://b.example:4444"));
+  CHECK_FALSE(may_redirect("tcp://a.example:4443", "tcp://b.example"));  // there is no default port
+  CHECK_FALSE(may_redirect("nonsense", "https://a.example"));
+}

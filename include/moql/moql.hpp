@@ -4,4 +4,5 @@
 #include "adapter/pump.hpp"
 #include "adapter/transport.hpp"
 #include "delivery/track_cache.hpp"
+#include "session/in_order_feed.hpp"
 #include "session/session.hpp"

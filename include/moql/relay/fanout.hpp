@@ -156,7 +156,7 @@ class fanout : public sourcing {
     if (!t.sources.empty()) return go_back(t);
     if (c.why == errc::ok && !is_lost) return finish(t);
     const stream_code code = is_lost ? stream_code::unroutable : refusal_code(ver, c.code);
-    if (!is_fresh(t) || is_lost) return fail_over(t, from, code);
+    if (!is_fresh(t) || is_lost) return fail_over(t, from, code, is_lost);
     const bool may_retry = !was_accepted && since(lite06).has(ver) &&
                            static_cast<stream_code>(c.code) == stream_code::no_capacity &&
                            !std::exchange(t.has_retried, true);
@@ -269,7 +269,7 @@ class fanout : public sourcing {
   }
   /// Resets whoever reads it.
   void give_up(relayed_track& t, stream_code code) noexcept {
-    ++counts_.orphans;
+    if (!is_fresh(t)) ++counts_.orphans;
     for_each_reader(t, [&](track_reader& r) { reject_reader(r, code); });
     close(t);
   }
@@ -344,7 +344,9 @@ class fanout : public sourcing {
     return v && v->first_hop() != t.origin;
   }
   /// The source in use is lost. Only the same producer's content may go on in its place.
-  void fail_over(relayed_track& t, slot_handle from, stream_code code) noexcept {
+  /// Whoever is still there and serves it no longer has waited already: `may_wait` is not for him, or every relay of a
+  /// chain would wait once more.
+  void fail_over(relayed_track& t, slot_handle from, stream_code code, bool may_wait = true) noexcept {
     if (t.readers == 0) return close(t);
     if ((!is_fresh(t) && t.origin == 0) || ++t.attempts > attempts_max) return give_up(t, code);
     t.is_orphan = true;
@@ -353,7 +355,7 @@ class fanout : public sourcing {
       ++counts_.failovers;
       return;
     }
-    if (!is_fresh(t) && has_other_origin(t)) give_up(t, code);
+    if (!may_wait || (!is_fresh(t) && has_other_origin(t))) give_up(t, code);
   }
   /// The newest source came to nothing: the one before it goes on.
   void go_back(relayed_track& t) noexcept {

@@ -193,19 +193,21 @@ class pass_through {
       }
       const auto id = up->link->fetch(broadcast, r.name_view(), r.group, o, now);
       if (!id) return false;
+      peers_.touch(to);
       r.fetch = *id;
       if (!by_fetch_.insert(key_of(to, *id), r.self.index)) {
+        r.fetch = {};
         (void)up->link->cancel(*id);
         return false;
       }
     } else {
       const auto id = up->link->query_track(broadcast, r.name_view(), now);
+      peers_.touch(to);
       if (!id || !by_query_.insert(key_of(to, *id), r.self.index)) return false;
       r.query = *id;
     }
     r.to = to;
     ++up->passes;
-    peers_.touch(to);
     return true;
   }
   /// one more try, with another advertiser of the same tier.

@@ -342,9 +342,10 @@ class relay {
       return true;
     }
     const relay_hooks& k = options_.hooks;
-    const detail::relay_peer& p = peers_[h.index];
-    track_cache* own = k.produced == nullptr ? nullptr : k.produced(k.context, p.scope, broadcast, track);
-    return own != nullptr && p.link->serve(request, *own) == errc::ok;
+    track_cache* own =
+        k.produced == nullptr ? nullptr : k.produced(k.context, peers_[h.index].scope, broadcast, track);
+    if (own != nullptr) (void)peers_.serve(h, request, *own);
+    return own != nullptr;
   }
   void on_subscribe(slot_handle h, const subscribe_requested& r, instant now) noexcept {
     if (is_settled(h, r.request, relay_action::subscribe, r.broadcast, r.track)) return;
@@ -353,7 +354,7 @@ class relay {
   void on_track(slot_handle h, const track_requested& r, instant now) noexcept {
     if (is_settled(h, r.request, relay_action::query, r.broadcast, r.track)) return;
     if (track_cache* c = tracks_.cache_for(h, r.broadcast, r.track)) {
-      (void)peers_[h.index].link->serve(r.request, *c);
+      (void)peers_.serve(h, r.request, *c);
     } else if (!tracks_.is_coming(h, r.broadcast, r.track) && passed_.can_query(h, r.broadcast)) {
       passed_.query(h, r, now);
     } else {
@@ -365,7 +366,7 @@ class relay {
     track_cache* c = tracks_.cache_for(h, r.broadcast, r.track);
     const cached_group* g = c == nullptr ? nullptr : c->find(r.group);
     if (g != nullptr && g->state != group_state::aborted && g->first_frame <= r.frame_start) {
-      (void)peers_[h.index].link->serve(r.request, *c);
+      (void)peers_.serve(h, r.request, *c);
     } else {
       passed_.fetch(h, r, now);
     }

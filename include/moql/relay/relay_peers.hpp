@@ -92,6 +92,15 @@ class relay_peers {
     p->is_ready = ready_.push(h);
     must_look_at_all_ = must_look_at_all_ || !p->is_ready;
   }
+  /// Answers a request of a peer's from a cache, or refuses it: without memory no answer would ever come. Not ok: the
+  /// request is over.
+  errc serve(slot_handle h, request_id request, track_cache& cache) noexcept {
+    session& s = *peers_[h.index].link;
+    const errc why = s.serve(request, cache);
+    if (why != errc::ok) (void)s.reject(request, stream_code::internal_error);
+    touch(h);
+    return why;
+  }
   [[nodiscard]] std::optional<slot_handle> next_ready() noexcept {
     while (!ready_.empty()) {
       const slot_handle h = ready_.pop();

@@ -133,6 +133,7 @@ class sourcing : public track_book {
     const std::string_view broadcast = spelled_for(v, t.broadcast_view(), room);
     const auto id = p->link->subscribe(broadcast, t.name_view(), {.want = s.asked, .keep_open = true}, now_);
     if (!id) return false;
+    peers_.touch(peer);
     s.subscription = *id;
     if (!by_subscription_.insert(key_of(peer, *id), t.self.index)) {
       (void)p->link->unsubscribe(*id);
@@ -142,7 +143,6 @@ class sourcing : public track_book {
     if (is_fresh(t)) t.origin = origin;
     ++p->sources;
     ++counts_.sources_opened;
-    peers_.touch(peer);
     // Who cannot be served from the new source has to ask somebody else.
     for_each_reader(t, [&](track_reader& r) {
       if (!may_be_served(t, r.peer)) reject_reader(r, stream_code::unroutable);

@@ -236,7 +236,7 @@ class moving_subscription : private detail::switchover_book {
     const auto known = where_.of(x.group);
     if (known == positions::standing::over || known == positions::standing::below) return;
     // An end that comes after a cap inside the group may be the cap's: only the next session knows.
-    if (x.why == errc::ok && !(l.last_frame && x.group == *l.last)) {
+    if (x.why == errc::ok && l.cut != x.group) {
       if (finish(x.group)) say(group_finished{options_.name, x.group, errc::ok, 0});
       return;
     }

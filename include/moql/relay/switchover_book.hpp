@@ -164,6 +164,8 @@ class switchover_book {
         old.last_frame = from->frames - (from->is_mid_frame ? 0 : 1);
     }
     if (old.want.group_start.value_or(0) > *old.last) return leave_old(now);
+    old.was_capped = true;
+    if (old.last_frame) old.cut = old.last;
     (void)tell_bounds(old);  // a session that cannot be told is left when it has nothing more to give
   }
   /// Tells a session what is wanted of it, within its cap.
@@ -248,12 +250,11 @@ class switchover_book {
     overlap_due_ = never_due;
     say(move_failed{options_.name, why, code});
     leg& old = current();
-    const bool was_capped = old.last.has_value();
     old.last.reset();
     old.last_frame.reset();
-    if (was_capped && !std::exchange(has_asked_again_, true) && ask(*old.at, now) == errc::ok) return;
+    if (old.was_capped && !std::exchange(has_asked_again_, true) && ask(*old.at, now) == errc::ok) return;
     (void)tell_bounds(old);
-    if (was_capped)
+    if (old.was_capped)
       owed_due_ = now + options_.resume_max;
     else
       alone(now);

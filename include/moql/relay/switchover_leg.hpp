@@ -16,7 +16,8 @@ struct switchover_leg {
   std::optional<track_place> from{};          ///< Where the reader stood when this one was asked.
   std::optional<std::uint64_t> first{};       ///< Its first group, as told; else the lowest seen.
   std::optional<std::uint64_t> last{};        ///< Its last group, when it has been capped.
-  std::optional<std::uint64_t> last_frame{};  ///< The cap lies inside of `last`: its end of that group proves nothing.
+  std::optional<std::uint64_t> last_frame{};  ///< The cap lies inside of `last`.
+  std::optional<std::uint64_t> cut{};         ///< A group that was capped inside: its end here proves nothing any more.
   version speaks{};                           ///< Of the session, for when that is gone.
   ranges gone;                                ///< Groups that it will not bring, or bring no more of.
   vec<std::uint64_t> open;                    ///< Groups that it is bringing.
@@ -24,6 +25,7 @@ struct switchover_leg {
   bool is_asked_from = false;  ///< `from` is in its request: nothing below will come.
   bool is_first_told = false;
   bool has_answered = false;  ///< There was more than silence.
+  bool was_capped = false;    ///< It may have given up groups for good.
 
   void begin(session& s, subscription_id sub, const msg::delivery& w) noexcept {
     at = &s;
@@ -34,10 +36,11 @@ struct switchover_leg {
     first.reset();
     last.reset();
     last_frame.reset();
+    cut.reset();
     gone.clear();
     open.clear();
     is_live = true;
-    is_asked_from = is_first_told = has_answered = false;
+    is_asked_from = is_first_told = has_answered = was_capped = false;
   }
   [[nodiscard]] bool is_bringing(std::uint64_t group) const noexcept {
     for (const std::uint64_t g : open)

@@ -197,9 +197,8 @@ class track_book {
   }
   /// Answers a reader from the cache, which is there. It may be gone after that.
   void serve(track_reader& r) noexcept {
-    const errc why = peers_[r.peer.index].link->serve(r.request, *tracks_[r.track].cache);
-    peers_.touch(r.peer);
-    if (why != errc::ok || r.is_question) remove_reader(r);  // not ok: its session is over
+    const errc why = peers_.serve(r.peer, r.request, *tracks_[r.track].cache);
+    if (why != errc::ok || r.is_question) remove_reader(r);
   }
   void reject_reader(track_reader& r, stream_code code) noexcept {
     (void)peers_[r.peer.index].link->reject(r.request, code);
