@@ -20,6 +20,11 @@ class output {
   /// All is well: the file gets its name.
   void keep() {
     if (file_) return file_->keep();
+    flush();
+  }
+  /// Whoever reads along on standard output has it now.
+  void flush() {
+    if (file_) return;
     if (std::fflush(stdout) != 0 && why_.empty()) why_ = system_complaint("standard output");
   }
   [[nodiscard]] const std::string& why() const { return file_ ? file_->why() : why_; }

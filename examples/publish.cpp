@@ -12,6 +12,7 @@
 #include "files.hpp"
 #include "media.hpp"
 #include "net/client.hpp"
+#include "net/own_certificate.hpp"
 
 namespace {
 
@@ -53,7 +54,9 @@ class publisher : public net::client {
         progress_(o.quiet) {}
 
   [[nodiscard]] int run() {
-    net::dial(host_, options_.url, net::dialling(options_));
+    net::dial_options d = net::dialling(options_);
+    d.session.hop = net::random_hop();  // who produces it: a mesh may go on from another way to the same producer
+    net::dial(host_, options_.url, d);
     if (!from_.is_file()) {
       input_.assign(::dup(STDIN_FILENO));
       read();
@@ -95,10 +98,11 @@ class publisher : public net::client {
     progress_.show("published");
     const bool is_done = track_.is_finished() && readers_.empty() && has_had_reader_;
     if (is_done && !std::exchange(is_leaving_, true))
-      after_a_while([this] {  // the end has a way to go, too: until it has come, the connection may still be lost
-        succeed();
-        leave();
-      });
+      after_a_while(leave_after(),
+                    [this] {  // the end has a way to go, too: until it has come, the connection may still be lost
+                      succeed();
+                      leave();
+                    });
     return has_written;
   }
 
@@ -151,13 +155,21 @@ class publisher : public net::client {
   /// on, so the end comes when that should be done.
   void finish_later() {
     if (std::exchange(is_finishing_, true)) return;
-    after_a_while([this] {
+    after_a_while(std::chrono::milliseconds(options_.linger_ms), [this] {
       track_.finish();
       host_.touch();
     });
   }
-  void after_a_while(std::function<void()> then) {
-    linger_.expires_after(std::chrono::milliseconds(options_.linger_ms));
+  /// Up to 04 an end does not say which group was the last. Receivers give stragglers a second before they believe it,
+  /// and a connection that is closed meanwhile looks lost.
+  [[nodiscard]] std::chrono::milliseconds leave_after() const {
+    const std::chrono::milliseconds linger(options_.linger_ms);
+    if (host_.peers().empty() || !moql::before(moql::lite05).has(host_.peers().front()->session.negotiated()))
+      return linger;
+    return linger + std::chrono::seconds(1);
+  }
+  void after_a_while(std::chrono::milliseconds time, std::function<void()> then) {
+    linger_.expires_after(time);
     linger_.async_wait([then = std::move(then)](const boost::system::error_code& e) {
       if (!e) then();
     });

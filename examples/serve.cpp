@@ -1,14 +1,15 @@
 /// moql-serve: accepts publishers and subscribers over every transport and passes tracks from the ones to the others.
+/// A server for one machine: files for a browser, a test picture, no limits to set. `moql-relay` is for more than that.
 ///
 /// Exit codes: 0 stopped by a signal, 2 not started.
 
 #include <boost/asio/signal_set.hpp>
 
 #include "event_text.hpp"
-#include "hub.hpp"
 #include "net/command_line.hpp"
 #include "net/listen.hpp"
 #include "net/own_certificate.hpp"
+#include "net/relay_peers.hpp"
 #include "picture_track.hpp"
 #include "web_files.hpp"
 
@@ -29,9 +30,10 @@ class server : public net::program {
   }
 
   [[nodiscard]] int run() {
+    if (relay_.core().options().hop == 0) return refuse("no random number for the Hop ID");
     net::listen_options l;
     l.session.versions = net::versions_of(options_);
-    l.session.hop = net::random_hop();
+    l.session.hop = relay_.core().options().hop;
     l.protocols = net::protocols_of(l.session.versions);
     l.address = options_.address;
     l.port = options_.port;
@@ -45,9 +47,8 @@ class server : public net::program {
     if (!listener_) return refuse(why);
     if (!options_.picture.empty()) {
       picture_.emplace(host_);
-      hub_.set_local(options_.picture, [this](std::string_view, std::string_view track) {
-        return track == "picture" ? &picture_->track() : nullptr;
-      });
+      if (const moql::errc e = relay_.core().announce(net::relay_peers::scope, options_.picture); e != moql::errc::ok)
+        return refuse("cannot announce '" + options_.picture + "': " + std::string(moql::text_of(e)));
     }
     std::fprintf(stderr, "moql-serve: %s port %u, certificate SHA-256 %s\n", options_.address.c_str(),
                  unsigned{listener_->port()}, certificate->hash_hex.c_str());
@@ -62,13 +63,21 @@ class server : public net::program {
     if (closed != nullptr && !closed->by_peer && closed->why != moql::errc::ok &&
         closed->why != moql::errc::transport_closed)
       std::fprintf(stderr, "moql-serve: %s: %s\n", p.address().c_str(), net::text_of(*closed).c_str());
-    hub_.on_event(p, e, now);
-    progress_.bytes = hub_.bytes();
-    progress_.groups = hub_.groups();
-    progress_.drops = hub_.groups_lost();
+    relay_.on_event(p, e, now);
+    const moql::relay_counters& c = relay_.core().counters();
+    progress_.bytes = c.bytes_in;
+    progress_.groups = c.groups_in;
+    progress_.drops = c.groups_lost;
     progress_.show("passed on");
   }
+  bool on_turn(moql::instant) override {
+    relay_.on_turn();
+    return false;
+  }
+  [[nodiscard]] moql::instant next_deadline() const override { return relay_.next_deadline(); }
+  void on_deadline(moql::instant now) override { relay_.on_deadline(now); }
   void on_gone(net::peer& p, const net::ending& why) override {
+    relay_.on_gone(p, host_.now());
     if (options_.log)
       std::fprintf(stderr, "%s left (%s): %s\n", p.address().c_str(), std::string(p.transport()).c_str(),
                    why.text.c_str());
@@ -79,6 +88,22 @@ class server : public net::program {
   }
 
  private:
+  /// One machine: a file that waits for a slow reader may take most of its memory.
+  [[nodiscard]] moql::relay_options relaying() {
+    moql::relay_options r;
+    r.hop = net::random_hop();
+    r.hash_seed = net::random_hop();
+    r.caps.track_bytes_max = std::uint64_t{256} << 20;
+    r.caps.cache_age_max_ms = net::for_ever_ms;
+    r.hooks.context = this;
+    r.hooks.produced = [](void* context, moql::scope_id, std::string_view path,
+                          std::string_view track) noexcept -> moql::track_cache* {
+      auto* me = static_cast<server*>(context);
+      const bool is_ours = me->picture_ && track == "picture" && moql::same_path(path, me->options_.picture);
+      return is_ours ? &me->picture_->track() : nullptr;
+    };
+    return r;
+  }
   static int refuse(const std::string& why) {
     std::fprintf(stderr, "moql-serve: %s\n", why.c_str());
     return net::not_started;
@@ -96,7 +121,7 @@ class server : public net::program {
   const options& options_;
   net::progress progress_;
   net::host host_{*this};
-  examples::hub hub_;
+  net::relay_peers relay_{host_, relaying()};
   std::optional<examples::picture_track> picture_;
   std::unique_ptr<net::listener> listener_;
   boost::asio::steady_timer patience_{host_.io()};

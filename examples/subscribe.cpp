@@ -86,6 +86,7 @@ class subscriber : public net::client {
                      [&](const moql::groups_skipped& s) { skipped(p, s); },
                  },
                  *item);
+    to_.flush();
     if (!to_.why().empty() && !is_decided()) {
       give_up(to_.why());
       p.session.close();

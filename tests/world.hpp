@@ -29,6 +29,7 @@ struct party {
   [[nodiscard]] virtual moql::instant next_deadline() const { return moql::never_due; }
   virtual void on_deadline(moql::instant) {}
   std::uint64_t hop = 0;
+  moql::memory memory{};  ///< Of the sessions that are made for it.
 };
 
 /// One connection. A party that does not read (`is_reading`) gets no events, so it gives no credit.
@@ -38,7 +39,7 @@ struct connection {
     party* owner;
     bool is_reading = true;
     bool is_told = false;  ///< session_closed has been handed out.
-    end(const moql::config& c, party& p) : session(c), owner(&p) {}
+    end(const moql::config& c, party& p) : session(c, p.memory), owner(&p) {}
   };
   connection(const moql::loopback_options& o, const moql::config& c, party& client_party, const moql::config& s,
              party& server_party)
@@ -174,7 +175,7 @@ class world {
 /// A relay with its sessions.
 class relay_party : public party {
  public:
-  explicit relay_party(const moql::relay_options& o) : core(o) { hop = o.hop; }
+  explicit relay_party(const moql::relay_options& o, moql::memory m = {}) : core(o, m) { hop = o.hop; }
   moql::relay core;
   /// How the next sessions join.
   moql::relay_peer_options joining{.scope = 0};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>  // Boost 1.74 forgets it in C++20
 #include <vector>
 
@@ -31,16 +32,28 @@ class host {
 
   /// A connection is up: from now on its session is served.
   void add(std::shared_ptr<peer> p) {
-    peers_.push_back(std::move(p));
-    touch();
+    p->index_ = peers_.size();
+    peers_.push_back(p);
+    touch(*p);
   }
   /// Dialling failed.
   void unreachable(ending why) {
     boost::asio::post(io_, [this, why = std::move(why)] { program_.on_unreachable(why); });
   }
-  /// Something happened to a peer, or a program did something to one: all are served before the loop waits again.
+  /// Something happened to a peer, or a program did something to it: it is served before the loop waits again.
+  void touch(peer& p) {
+    if (p.index_ == peer::nowhere || std::exchange(p.is_touched_, true)) return;
+    touched_.push_back(peers_[p.index_]);
+    take_turn();
+  }
+  /// The same for all of them.
   void touch() {
-    if (std::exchange(is_touched_, true)) return;
+    for (const auto& p : peers_) touch(*p);
+    take_turn();
+  }
+  /// A turn of the program, for those whom it then touches.
+  void take_turn() {
+    if (std::exchange(is_turn_wanted_, true)) return;
     boost::asio::post(io_, [this] { serve(); });
   }
 
@@ -51,58 +64,76 @@ class host {
   void stop() { io_.stop(); }
 
  private:
-  /// Drains and pumps every peer until none has anything to say: what one is told may be news for another.
+  /// Drains and pumps those who were touched. What one is told may be news for another, which then has its own turn.
   void serve() {
-    is_touched_ = false;
-    for (std::size_t i = 0; i < peers_.size(); ++i) {  // by index: `add` may be called from an event
-      const std::shared_ptr<peer> p = peers_[i];
-      drain(*p);
+    is_turn_wanted_ = false;
+    std::swap(served_, touched_);
+    for (const auto& p : served_) {
+      p->is_touched_ = false;
+      if (p->index_ == peer::nowhere) continue;
+      while (const auto e = p->session.next_event()) program_.on_event(*p, *e, now());
       p->pump(now());
     }
-    bool more = program_.on_turn(now());
-    for (std::size_t i = 0; i < peers_.size(); ++i) more = more || peers_[i]->session.has_events();
-    if (more) touch();
-    bury();
+    if (program_.on_turn(now())) touch();
+    for (const auto& p : served_) settle(p);
+    served_.clear();
     wait();
   }
-  void drain(peer& p) {
-    while (const auto e = p.session.next_event()) program_.on_event(p, *e, now());
+  void settle(const std::shared_ptr<peer>& p) {
+    if (p->index_ == peer::nowhere) return;
+    const bool has_events = p->session.has_events();
+    if (has_events) touch(*p);
+    if (p->is_over() && !has_events) return bury(p);
+    set_due(*p, std::min(p->session.next_deadline(), p->next_deadline()));
   }
-  void bury() {
-    for (std::size_t i = 0; i < peers_.size();) {
-      const std::shared_ptr<peer> p = peers_[i];
-      if (!p->is_over() || p->session.has_events()) {
-        ++i;
-        continue;
-      }
-      peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(i));
-      program_.on_gone(*p, p->why());
-    }
+  void bury(const std::shared_ptr<peer>& p) {
+    set_due(*p, moql::never_due);
+    peers_[p->index_].swap(peers_.back());
+    peers_[p->index_]->index_ = p->index_;
+    peers_.pop_back();
+    p->index_ = peer::nowhere;
+    program_.on_gone(*p, p->why());
+  }
+  void set_due(peer& p, moql::instant next) {
+    if (p.due_ == next) return;
+    if (p.due_ != moql::never_due) due_.erase({p.due_.us, &p});
+    if (next != moql::never_due) due_.insert({next.us, &p});
+    p.due_ = next;
   }
   void wait() {
-    moql::instant next = moql::never_due;
-    for (const auto& p : peers_) next = std::min({next, p->session.next_deadline(), p->next_deadline()});
-    if (next == deadline_) return;
-    deadline_ = next;
+    moql::instant next = program_.next_deadline();
+    if (!due_.empty()) next = std::min(next, moql::instant{due_.begin()->first});
+    if (next != moql::never_due && armed_ <= next) return;  // it looks again when it fires
+    armed_ = next;
     timer_.cancel();
     if (next == moql::never_due) return;
     timer_.expires_after(std::chrono::microseconds(std::max<std::int64_t>(0, next.us - now().us)));
     timer_.async_wait([this](const boost::system::error_code& e) {
       if (e) return;
-      deadline_ = moql::never_due;
-      const auto all = peers_;
-      for (const auto& p : all)
-        if (p->next_deadline() <= now()) p->on_deadline(now());
-      touch();  // `pump` looks after the deadlines of sessions
+      armed_ = moql::never_due;
+      fire();
     });
+  }
+  void fire() {
+    const moql::instant time = now();
+    while (!due_.empty() && due_.begin()->first <= time.us) {
+      peer& p = *due_.begin()->second;
+      set_due(p, moql::never_due);
+      if (p.next_deadline() <= time) p.on_deadline(time);
+      touch(p);  // `pump` looks after the deadlines of sessions
+    }
+    if (program_.next_deadline() <= time) program_.on_deadline(time);
+    take_turn();
   }
 
   program& program_;
   boost::asio::io_context io_{1};
   boost::asio::steady_timer timer_{io_};
   std::vector<std::shared_ptr<peer>> peers_;
-  moql::instant deadline_ = moql::never_due;
-  bool is_touched_ = false;
+  std::vector<std::shared_ptr<peer>> touched_, served_;
+  std::set<std::pair<std::int64_t, peer*>> due_;  // deadlines of peers, in microseconds
+  moql::instant armed_ = moql::never_due;
+  bool is_turn_wanted_ = false;
 };
 
 }  // namespace net

@@ -6,6 +6,7 @@
 #include <moql/session/config.hpp>
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct dial_options {
   std::string ca_file{};  ///< PEM; empty: what the system trusts.
   moql::duration handshake_timeout = moql::seconds(10);
   moql::duration idle_timeout = moql::seconds(30);  ///< Silence after which the peer is taken for lost; 0: never.
+  std::shared_ptr<void> state{};                    ///< Becomes `peer::state`, or comes back in `ending::state`.
 };
 
 struct listen_options {

@@ -12,8 +12,9 @@ void dial(host& h, std::string_view text, const dial_options& o) {
   moql::url_error e;
   const auto u = moql::parse_url(text, &e);
   if (!u)
-    return h.unreachable({false, std::string(text) + ": " + std::string(moql::text_of(e.what)) + " (byte " +
-                                     std::to_string(e.at) + ")"});
+    return h.unreachable(
+        {false, std::string(text) + ": " + std::string(moql::text_of(e.what)) + " (byte " + std::to_string(e.at) + ")",
+         o.state});
   switch (u->id) {
     case moql::url_scheme::moqt:
     case moql::url_scheme::moql: return quic::dial(h, *u, o);

@@ -66,14 +66,19 @@ class dialer : public std::enable_shared_from_this<dialer> {
     l->flush();
   }
   void failed(const std::string& why) { return next_ < addresses_.size() ? attempt() : fail(why); }
-  void fail(const std::string& why) { host_.unreachable({false, shown_ + ": " + why}); }
+  void fail(const std::string& why) { host_.unreachable({false, shown_ + ": " + why, options_.state}); }
   [[nodiscard]] peer_factory factory() {
     moql::config c = options_.session;
     c.side = moql::endpoint::client;
     c.over = moql::binding::quic;
     c.path = path_;
     const auto refused = [self = shared_from_this()](const std::string& why) { self->fail(why); };
-    return by_protocol(options_.protocols, sessions_of(c, refused), other_);
+    return [state = options_.state, make = by_protocol(options_.protocols, sessions_of(c, refused), other_)](
+               std::shared_ptr<link> l) -> std::shared_ptr<net::peer> {
+      const auto p = make(std::move(l));
+      if (p != nullptr) p->state = state;
+      return p;
+    };
   }
 
   net::host& host_;

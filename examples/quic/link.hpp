@@ -46,6 +46,7 @@ class link final : public connection_holder, public std::enable_shared_from_this
     factory_ = {};
     on_failure = {};
     has_peer_ = p != nullptr;
+    peer_ = p;
     if (has_peer_)
       host_.add(p);
     else
@@ -56,11 +57,13 @@ class link final : public connection_holder, public std::enable_shared_from_this
   /// After a batch of packets or a deadline.
   void serve();
   void arm();
+  void touch_peer();
 
   net::host& host_;
   std::weak_ptr<station> station_;
   address remote_;
   peer_factory factory_;
+  std::weak_ptr<net::peer> peer_;
   std::vector<std::string> ids_;
   boost::asio::steady_timer timer_;
   moql::instant armed_ = moql::never_due;

@@ -139,16 +139,20 @@ inline void link::flush() {
   const bool is_blocked = s->out_.is_blocked();
   if (is_blocked) s->wait_for_room();
   is_close_said_ = is_close_said_ || (quic.is_closed() && !is_blocked);
-  if (more) host_.touch();
+  if (more) touch_peer();
   arm();
   if (std::exchange(s->out_.is_refused, false)) s->refused();
+}
+
+inline void link::touch_peer() {
+  if (const auto p = peer_.lock()) host_.touch(*p);
 }
 
 inline void link::serve() {
   const std::shared_ptr<link> held = shared_from_this();
   if (std::exchange(is_refused_, false)) quic.close(0, "nobody speaks that here");
   if (!has_peer_ || quic.is_closed()) flush();
-  if (has_peer_) host_.touch();
+  touch_peer();
   if (quic.is_closed() && on_failure) std::exchange(on_failure, {})(*this);
   const std::shared_ptr<station> s = station_.lock();
   if (s != nullptr && quic.is_over()) s->forget(*this);

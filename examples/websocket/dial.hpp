@@ -39,7 +39,7 @@ class dialler : public std::enable_shared_from_this<dialler> {
     std::string room(moql::request_path(u).size() + 1, '\0');
     return std::string(*moql::request_target(u, room));
   }
-  void fail(const std::string& why) { host_.unreachable({false, name_ + ":" + port_ + ": " + why}); }
+  void fail(const std::string& why) { host_.unreachable({false, name_ + ":" + port_ + ": " + why, options_.state}); }
   void connect(const asio::ip::tcp::resolver::results_type& found) {
     tcp_.expires_after(patience);
     tcp_.async_connect(found, [self = shared_from_this()](error_code e, const asio::ip::tcp::endpoint& to) {
@@ -57,6 +57,7 @@ class dialler : public std::enable_shared_from_this<dialler> {
     setup_.wire.caps.idle_timeout = options_.idle_timeout;
     setup_.wire.caps.handshake_timeout = options_.handshake_timeout;
     setup_.address = address_text(to);
+    setup_.state = options_.state;
     if (scheme_ == moql::url_scheme::tcp) return start_bytes();
     if (scheme_ == moql::url_scheme::ws) return upgrade(std::make_shared<plain_socket>(std::move(tcp_)));
     std::string why;

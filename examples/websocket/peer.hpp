@@ -27,6 +27,7 @@ struct setup {
   moql::qmux::config wire{};
   std::string address{};       ///< Of the other end.
   std::string request_path{};  ///< Where a WebSocket was asked for.
+  std::shared_ptr<void> state{};
 };
 
 /// Everything but reading and writing. One read and one write are under way at any time; both hold a share in the peer,
@@ -41,6 +42,7 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
         is_in_messages_(setup_.wire.over == moql::qmux::carrier::messages),
         agrees_inside_(!setup_.wire.protocols.empty()) {
     setup_.wire.protocols = {};  // not ours to keep
+    state = std::move(setup_.state);
   }
   /// Call once, when it is held by a shared_ptr.
   void start() {
@@ -78,12 +80,12 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
       if (!has_begun_ && wire_.is_ready()) begin();
       if (n < data.size()) (void)wire_.on_bytes(session, data.slice(n, data.size() - n), host_.now());
     }
-    host_.touch();
+    host_.touch(*this);
     if (!is_shut_) read();
   }
   void sent(error_code e, std::size_t n) {
     is_writing_ = false;
-    host_.touch();
+    host_.touch(*this);
     if (e) {  // the peer may have said why, and that is still to be read
       is_mute_ = true;
       if (why_.empty()) why_ = e.message();
@@ -127,7 +129,7 @@ class qmux_peer : public net::peer, public std::enable_shared_from_this<qmux_pee
   void shut() {
     if (std::exchange(is_shut_, true)) return;
     drop();
-    host_.touch();
+    host_.touch(*this);
   }
 
   net::host& host_;

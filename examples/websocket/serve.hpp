@@ -170,7 +170,8 @@ class server : public std::enable_shared_from_this<server> {
   void start() {
     acceptor_.async_accept([self = shared_from_this()](error_code e, asio::ip::tcp::socket socket) {
       if (e == asio::error::operation_aborted || !self->acceptor_.is_open()) return;
-      if (!e) std::make_shared<newcomer>(self->shared_, std::move(socket))->start();
+      if (e) return self->rest();
+      std::make_shared<newcomer>(self->shared_, std::move(socket))->start();
       self->start();
     });
   }
@@ -181,8 +182,17 @@ class server : public std::enable_shared_from_this<server> {
   }
 
  private:
+  /// No descriptor is free, most likely: whoever waits goes on waiting, and we do not spin.
+  void rest() {
+    pause_.expires_after(std::chrono::milliseconds(100));
+    pause_.async_wait([self = shared_from_this()](error_code e) {
+      if (!e && self->acceptor_.is_open()) self->start();
+    });
+  }
+
   std::shared_ptr<const shared_setup> shared_;
   asio::ip::tcp::acceptor acceptor_;
+  asio::steady_timer pause_{acceptor_.get_executor()};
 };
 
 /// Null, with the reason, if the port is busy or the certificate is none. Without certificate there is no TLS.

@@ -42,8 +42,14 @@ using boost::system::error_code;
 class hash_fetcher : public std::enable_shared_from_this<hash_fetcher> {
  public:
   using taker = std::function<void(const net::certificate_hash&)>;
-  hash_fetcher(net::host& h, const moql::url& u, taker t)
-      : host_(h), name_(u.host), port_(u.port), taker_(std::move(t)), resolver_(h.io()), stream_(h.io()) {
+  hash_fetcher(net::host& h, const moql::url& u, std::shared_ptr<void> state, taker t)
+      : host_(h),
+        name_(u.host),
+        port_(u.port),
+        state_(std::move(state)),
+        taker_(std::move(t)),
+        resolver_(h.io()),
+        stream_(h.io()) {
     request_ = {http::verb::get, "/certificate.sha256", 11};
     request_.set(http::field::host, std::string(u.authority));
   }
@@ -87,12 +93,14 @@ class hash_fetcher : public std::enable_shared_from_this<hash_fetcher> {
     taker_(*hash);
   }
   void fail(const std::string& why) {
-    host_.unreachable({false, "http://" + std::string(request_[http::field::host]) + "/certificate.sha256: " + why});
+    host_.unreachable(
+        {false, "http://" + std::string(request_[http::field::host]) + "/certificate.sha256: " + why, state_});
   }
 
   net::host& host_;
   std::string name_;
   std::uint16_t port_;
+  std::shared_ptr<void> state_;
   taker taker_;
   boost::asio::ip::tcp::resolver resolver_;
   beast::tcp_stream stream_;
@@ -104,9 +112,10 @@ class hash_fetcher : public std::enable_shared_from_this<hash_fetcher> {
 }  // namespace detail
 
 /// Asks http://host:port/certificate.sha256 and gives the answer to `taker`; the program hears `on_unreachable` if
-/// there is none.
-inline void fetch_certificate_hash(net::host& h, const moql::url& u, detail::hash_fetcher::taker taker) {
-  std::make_shared<detail::hash_fetcher>(h, u, std::move(taker))->start();
+/// there is none, with `state`.
+inline void fetch_certificate_hash(net::host& h, const moql::url& u, std::shared_ptr<void> state,
+                                   detail::hash_fetcher::taker taker) {
+  std::make_shared<detail::hash_fetcher>(h, u, std::move(state), std::move(taker))->start();
 }
 
 }  // namespace webtransport

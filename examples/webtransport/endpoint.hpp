@@ -87,7 +87,7 @@ inline void dial(net::host& h, const moql::url& u, const net::dial_options& o) {
   if (u.id != moql::url_scheme::http) return detail::dial_https(h, u, o);
   const std::string https = "https://" + std::string(u.authority) + std::string(u.request);
   const std::uint16_t port = u.port;
-  fetch_certificate_hash(h, u, [&h, https, port, o](const net::certificate_hash& hash) {
+  fetch_certificate_hash(h, u, o.state, [&h, https, port, o](const net::certificate_hash& hash) {
     auto secure = moql::parse_url(https).value();
     secure.port = port;
     net::dial_options with_hash = o;

@@ -106,6 +106,7 @@ class network_player final : public net::program, public stage {
   static void dump(const net::peer& p, const moql::event& e) {
     static constexpr const char* names[] = {"connected",
                                             "peer_setup",
+                                            "hop_declared",
                                             "bandwidth",
                                             "probe_closed",
                                             "goaway_received",

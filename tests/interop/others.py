@@ -1,5 +1,5 @@
 """What is run beside the matrix of scenarios, and has a result of its own: quinn on bare streams, a page in a browser,
-a large file through the reference's relay and over a network that loses packets."""
+a large file through the reference's relay and over a network that loses packets, a mesh with that relay."""
 import dataclasses
 import os
 import re
@@ -59,19 +59,38 @@ def browser(ours):
                            program(ours, "subscribe")])
 
 
-def transfer(ours):
+def reference_relay():
     relay = os.path.join(peers.CACHE, "relay", "bin", "moq-relay")
     if not os.path.exists(relay):
         peers.need("cargo")
-        try:
-            peers.do(["cargo", "install", "--root", os.path.join(peers.CACHE, "relay"), "--no-default-features", "--features",
-                      "noq,websocket", "moq-relay@0.17.10"], peers.HERE,
-                     CARGO_TARGET_DIR=os.path.join(peers.CACHE, "cargo"))
-        except peers.Missing as why:
-            print(f"moq-relay: {why}", flush=True)
+        peers.do(["cargo", "install", "--root", os.path.join(peers.CACHE, "relay"), "--no-default-features", "--features",
+                  "noq,websocket", "moq-relay@0.17.10"], peers.HERE, CARGO_TARGET_DIR=os.path.join(peers.CACHE, "cargo"))
+    return relay
+
+
+def transfer(ours):
+    try:
+        relay = [reference_relay()]
+    except peers.Missing as why:
+        print(f"moq-relay: {why}", flush=True)
+        relay = []
     programs = [program(ours, name) for name in ("publish", "subscribe", "serve")]
     title = "100 MB through moql-serve and moq-relay 0.17.10, and through a link that loses packets"
-    return counted(title, [sys.executable, "transfer.py", *programs, *([relay] if os.path.exists(relay) else [])])
+    return counted(title, [sys.executable, "transfer.py", *programs, *relay])
 
 
-RUNS = {"deno": deno, "browser": browser, "transfer": transfer}
+def relays(ours):
+    reference = reference_relay()
+    traffic = os.path.join(os.path.dirname(ours.command[0]), "..", "relay-traffic")
+    if not os.path.exists(traffic):
+        peers.do(["meson", "compile", "-C", os.path.join(os.path.dirname(traffic), ".."), "relay-traffic"], peers.ROOT)
+    try:
+        node, packages = ["--node", peers.with_packages("node")], " and @moq/net"
+    except peers.Missing as why:
+        print(f"@moq/net: {why}", flush=True)
+        node, packages = [], ""
+    title = f"moql-relay in one mesh with moq-relay 0.17.10{packages}"
+    return counted(title, [sys.executable, "relay_live.py", program(ours, "relay"), traffic, ours.command[0], reference, *node])
+
+
+RUNS = {"deno": deno, "browser": browser, "transfer": transfer, "relays": relays}

@@ -21,10 +21,15 @@ class fanout : public sourcing {
     now_ = now;
     const track_wish wish = track_wish::of(peers_[from.index].ver(), want);
     relayed_track* t = find(peers_[from.index].scope, broadcast, name);
-    if (t != nullptr && !may_be_served(*t, from)) return refuse(from, request, stream_code::unroutable);
-    if (t != nullptr && !is_as_shown(*t, from)) {  // who reads it goes on, but nobody joins
-      retire(*t);
-      t = nullptr;
+    if (t != nullptr) {
+      const relay_peer& p = peers_[from.index];
+      const auto shown = routes_.resolve(p.scope, broadcast, {id_of<peer_id>(from), p.hop});
+      if (shown && !leads_to(*shown, *t)) {  // who reads it goes on, but nobody joins
+        retire(*t);
+        t = nullptr;
+      } else if (!shown || !may_be_served(*t, from)) {
+        return refuse(from, request, stream_code::unroutable);
+      }
     }
     if (readers_.size() >= options_.caps.readers_max) return refuse(from, request, stream_code::no_capacity);
     stream_code why{};
@@ -68,11 +73,13 @@ class fanout : public sourcing {
     if (f.track == nullptr) return;
     relayed_track& t = *f.track;
     f.source->is_known = true;
-    t.attempts = 0;
-    t.is_orphan = false;
-    cancel_timer(t, timer::linger);
-    // On a track without content there is nothing to hand over, and SUBSCRIBE_OK may be long in coming.
-    if (is_fresh(t) && t.sources.size() > 1) accept(t, f.source->number, 0);
+    if (!t.is_detour) {  // the session may have known it before: proof of nothing
+      t.attempts = 0;
+      t.is_orphan = false;
+      cancel_timer(t, timer::linger);
+      // On a track without content there is nothing to hand over, and SUBSCRIBE_OK may be long in coming.
+      if (is_fresh(t) && t.sources.size() > 1) accept(t, f.source->number, 0);
+    }
     if (t.cache) {  // another timescale than what has been said downstream: then its content goes by our own clock
       if (track_source* s = t.source_of(from, k.subscription))
         s->is_stamped = t.is_timed && t.cache->options().timescale == k.info.timescale;
@@ -162,7 +169,9 @@ class fanout : public sourcing {
                            !std::exchange(t.has_retried, true);
     if (may_retry && ask_best(t, asker_of(t), from)) {
       ++counts_.retries;
-      return;
+      t.is_detour = true;
+      set_timer(t, timer::linger, options_.linger);
+      return close_if_unread(t);
     }
     give_up(t, code);
   }
@@ -176,7 +185,9 @@ class fanout : public sourcing {
       if (t.scope != in || t.is_finished || !covers(path, t.broadcast_view())) return;
       const slot_handle self = t.self;
       doubt(t, path);
+      if (tracks_.find(self) != nullptr) follow(t);
       if (tracks_.find(self) != nullptr) reconsider(t);
+      if (tracks_.find(self) != nullptr) close_if_unread(t);
     });
   }
   /// The session of a peer is about to go, and nothing more is heard of it.
@@ -216,15 +227,12 @@ class fanout : public sourcing {
   static constexpr duration relax_after = seconds(1);
   static constexpr unsigned attempts_max = 4;  // sources that a track tries one after the other without an answer
 
-  /// Whether a track that is being passed on is of the producer that this peer has been told of. Its readers may be
-  /// relays, which would let the content of that one go on with this.
-  [[nodiscard]] bool is_as_shown(const relayed_track& t, slot_handle from) noexcept {
-    const relay_peer& p = peers_[from.index];
-    const auto v = routes_.resolve(t.scope, t.broadcast_view(), {id_of<peer_id>(from), p.hop});
-    if (!v) return false;
-    if (v->first_hop() != 0 || t.origin != 0) return v->first_hop() == t.origin;
+  /// Whether a track that is being passed on is of the producer that a peer has been told of. That may be a relay,
+  /// which would let the content of the one go on with that of the other.
+  [[nodiscard]] static bool leads_to(const route_view& shown, const relayed_track& t) noexcept {
+    if (shown.first_hop() != 0 || t.origin != 0) return shown.first_hop() == t.origin;
     for (const track_source& s : t.sources)
-      if (s.peer == slot_of(v->from)) return true;
+      if (s.peer == slot_of(shown.from)) return true;
     return t.sources.empty();
   }
   void leave(track_reader& r) noexcept {
@@ -299,7 +307,7 @@ class fanout : public sourcing {
         is_other = is_other || (slot_of(v.from) == s.peer && v.first_hop() != s.origin);
       });
       if (!is_other || length < s.prefix_size) continue;
-      if (is_fresh(t) || s.is_accepted || s.has_begun) {
+      if (s.is_accepted || s.has_begun || may_change_origin(t)) {
         t.origin = s.origin = 0;
         continue;
       }
@@ -309,6 +317,27 @@ class fanout : public sourcing {
       if (t.sources.empty()) return fail_over(t, {}, stream_code::unroutable);
       go_back(t);
     }
+  }
+  /// The ways that led to the sources have changed. Who is on one now is served by somebody else, and a source
+  /// that has not answered and is not offered any more may be waiting for us.
+  void follow(relayed_track& t) noexcept {
+    for (std::size_t i = t.sources.size(); i-- > 0;) {
+      track_source& s = t.sources[i];
+      const auto v = routes_.find(s.route);
+      if (v && v->first_hop() == s.origin) {
+        if (!s.hops.reserve(v->hops.size())) continue;
+        s.hops.clear();
+        (void)s.hops.append(v->hops.data(), v->hops.size());  // the room is there
+      } else if (!v && !s.is_accepted && !s.is_leaving) {
+        drop_source(t, i, true);
+        if (t.sources.empty()) return fail_over(t, {}, stream_code::unroutable);
+        go_back(t);
+      }
+    }
+    for_each_reader(t, [&](track_reader& r) {
+      if (!may_be_served(t, r.peer)) reject_reader(r, stream_code::unroutable);
+    });
+    close_if_unread(t);
   }
   void reconsider(relayed_track& t) noexcept {
     if (t.sources.empty()) {
@@ -323,7 +352,9 @@ class fanout : public sourcing {
     if (now_used == nullptr || t.origin == 0) return;
     requester who = asker_of(t);
     who.origin = t.origin;
-    const auto v = routes_.resolve(t.scope, t.broadcast_view(), who);
+    auto v = routes_.resolve(t.scope, t.broadcast_view(), who);
+    // No way for the first reader, who may be a part of a ring in which everyone waits for the next one.
+    if (!v) v = routes_.resolve(t.scope, t.broadcast_view(), {.origin = t.origin});
     if (!v || slot_of(v->from) == now_used->peer) return;
     if (!now_used->is_accepted) {
       if (t.sources.size() == 1 && !now_used->is_known) return;  // it has just been asked
@@ -348,14 +379,16 @@ class fanout : public sourcing {
   /// chain would wait once more.
   void fail_over(relayed_track& t, slot_handle from, stream_code code, bool may_wait = true) noexcept {
     if (t.readers == 0) return close(t);
-    if ((!is_fresh(t) && t.origin == 0) || ++t.attempts > attempts_max) return give_up(t, code);
+    if ((t.origin == 0 && !may_change_origin(t)) || ++t.attempts > attempts_max) return give_up(t, code);
     t.is_orphan = true;
+    t.is_detour = !may_wait;
     set_timer(t, timer::linger, options_.linger);
     if (ask_best(t, asker_of(t), from)) {
       ++counts_.failovers;
-      return;
+      return close_if_unread(t);
     }
-    if (!may_wait || (!is_fresh(t) && has_other_origin(t))) give_up(t, code);
+    may_wait = may_wait && has_timer(t, timer::linger);  // or without memory for it there would be no end
+    if (!may_wait || (!may_change_origin(t) && has_other_origin(t))) give_up(t, code);
   }
   /// The newest source came to nothing: the one before it goes on.
   void go_back(relayed_track& t) noexcept {

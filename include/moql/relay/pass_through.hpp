@@ -93,14 +93,17 @@ class pass_through {
     if (i == slot_index::none) return;
     passed_request& r = requests_[i];
     counts_.bytes_in += p.payload.size();
-    if (!r.answer && !begin(r, now)) return fail(r, stream_code::internal_error);
+    const version ver = peers_[to.index].ver();
+    if (!r.answer && !begin(r, ver, now)) return fail(r, stream_code::internal_error);
     // Before 05 frames carry no time; downstream they get ours, in milliseconds.
-    const bool is_timed = has_timestamps(peers_[to.index].ver());
-    const std::uint64_t at = is_timed ? p.timestamp : now.us > 0 ? static_cast<std::uint64_t>(now.us) / 1000 : 0;
+    const std::uint64_t at = has_timestamps(ver) ? p.timestamp
+                             : now.us > 0        ? static_cast<std::uint64_t>(now.us) / 1000
+                                                 : 0;
     errc why = errc::ok;
     if (p.offset == 0) why = r.answer->begin_frame(r.group, at, p.size);
-    if (why == errc::ok)
-      why = r.answer->append_part(r.group, p.payload.held_by() != nullptr ? p.payload : p.payload.clone(mem_));
+    bytes mine = p.payload.held_by() != nullptr ? p.payload : p.payload.clone(mem_);
+    if (mine.size() != p.payload.size()) why = errc::out_of_memory;
+    if (why == errc::ok) why = r.answer->append_part(r.group, std::move(mine));
     if (why == errc::ok) return;
     fail(r, why == errc::limit_reached ? stream_code::group_too_large : stream_code::internal_error);
   }
@@ -108,10 +111,11 @@ class pass_through {
     const std::uint32_t i = by_fetch_.find(key_of(to, c.fetch));
     if (i == slot_index::none) return;
     passed_request& r = requests_[i];
-    const stream_code code = refusal_code(peers_[to.index].ver(), c.code);
+    const version ver = peers_[to.index].ver();
+    const stream_code code = refusal_code(ver, c.code);
     forget_twin(r);
     if (c.why == errc::ok) {  // also of a group without frames
-      if (!r.answer && !begin(r, now)) return refuse(r, stream_code::internal_error);
+      if (!r.answer && !begin(r, ver, now)) return refuse(r, stream_code::internal_error);
       r.is_done = true;
       (void)r.answer->end_group(r.group);
     } else if (r.answer) {  // what was cut is reset, never ended
@@ -192,8 +196,8 @@ class pass_through {
         o.frame_end = r.frame_end;
       }
       const auto id = up->link->fetch(broadcast, r.name_view(), r.group, o, now);
-      if (!id) return false;
       peers_.touch(to);
+      if (!id) return false;
       r.fetch = *id;
       if (!by_fetch_.insert(key_of(to, *id), r.self.index)) {
         r.fetch = {};
@@ -220,12 +224,12 @@ class pass_through {
     return ask(r, refused, now);
   }
   /// The first of the answer has come: it is served from where it is put.
-  [[nodiscard]] bool begin(passed_request& r, instant now) noexcept {
+  [[nodiscard]] bool begin(passed_request& r, version upstream, instant now) noexcept {
     track_options o;
     o.bytes_max = options_.caps.track_bytes_max;
     o.overlapping = true;
     r.answer.emplace(o, mem_);
-    const std::uint64_t first = has_frame_bounds(peers_[r.to.index].ver()) ? r.frame_start : 0;
+    const std::uint64_t first = has_frame_bounds(upstream) ? r.frame_start : 0;
     if (r.answer->begin_group(r.group, now, sent_by::stream, first) != errc::ok) return false;
     if (peers_[r.from.index].link->serve(r.request, *r.answer) != errc::ok) return false;
     peers_.touch(r.from);

@@ -203,6 +203,7 @@ class relay {
     detail::relay_peer& p = peers_[h.index];
     if (p.is_connected) return;
     p.is_connected = true;
+    peers_.touch(h);
     (void)routes_.set_knows_costs(detail::id_of<peer_id>(h), since(lite06).has(p.ver()));
     if (p.discovers) {
       const auto id = p.link->discover({}, now);
@@ -342,8 +343,7 @@ class relay {
       return true;
     }
     const relay_hooks& k = options_.hooks;
-    track_cache* own =
-        k.produced == nullptr ? nullptr : k.produced(k.context, peers_[h.index].scope, broadcast, track);
+    track_cache* own = k.produced == nullptr ? nullptr : k.produced(k.context, peers_[h.index].scope, broadcast, track);
     if (own != nullptr) (void)peers_.serve(h, request, *own);
     return own != nullptr;
   }

@@ -89,8 +89,8 @@ class relay_peers {
   void touch(slot_handle h) noexcept {
     relay_peer* p = peers_.find(h);
     if (p == nullptr || p->is_ready) return;
-    p->is_ready = ready_.push(h);
-    must_look_at_all_ = must_look_at_all_ || !p->is_ready;
+    p->is_ready = true;
+    must_look_at_all_ = !ready_.push(h) || must_look_at_all_;
   }
   /// Answers a request of a peer's from a cache, or refuses it: without memory no answer would ever come. Not ok: the
   /// request is over.
@@ -112,7 +112,7 @@ class relay_peers {
     if (!must_look_at_all_) return {};
     std::optional<slot_handle> found;
     peers_.for_each([&](slot_handle h, relay_peer& p) {
-      if (!found && p.link->has_output()) found = h;
+      if (!found && std::exchange(p.is_ready, false)) found = h;
     });
     must_look_at_all_ = found.has_value();
     return found;

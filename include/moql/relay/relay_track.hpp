@@ -65,6 +65,7 @@ struct track_source {
   version ver{};
   vec<std::uint64_t> hops;      ///< The route when it was chosen: who may be served from it (R-082).
   std::uint64_t origin = 0;     ///< The first of them; 0 when it is unknown, or has come to be.
+  route_id route{};             ///< The announcement that led to it.
   std::size_t prefix_size = 0;  ///< Of the announced path that led to it.
   bool is_accepted = false;     ///< It has said where it starts, or begun.
   std::uint64_t start = 0;      ///< Its first group, once accepted.
@@ -124,7 +125,10 @@ struct relayed_track {
   bool is_retired = false;   ///< Nobody joins: it has ended, or the path has come to be another producer's.
   bool has_retried = false;  ///< R-091.
   bool is_orphan = false;    ///< Its source is lost and no other has answered.
-  unsigned attempts = 0;     ///< Sources tried since one has answered.
+  /// The best way refused, and another one has been asked. That is not what we announce: those on it may have turned to
+  /// us likewise, and then all wait for one another.
+  bool is_detour = false;
+  unsigned attempts = 0;  ///< Sources tried since one has answered.
   bool has_stamped = false;
   std::uint64_t newest_timestamp = 0;  ///< And when that came.
   instant stamped_at{};
@@ -160,7 +164,7 @@ struct relayed_track {
     origin = 0;
     next_number = 0;
     publisher_priority.reset();
-    is_timed = is_finished = is_retired = has_retried = is_orphan = has_stamped = false;
+    is_timed = is_finished = is_retired = is_detour = has_retried = is_orphan = has_stamped = false;
     attempts = 0;
     newest_timestamp = 0;
     wish = {};

@@ -92,6 +92,13 @@ class sourcing : public track_book {
   [[nodiscard]] static bool is_fresh(const relayed_track& t) noexcept {
     return !t.cache || t.cache->next_sequence() == 0;
   }
+  /// As above, and nobody who waits may be a relay (only those and publishers have a hop): such a one holds what it
+  /// gets for the content of the producer that it has been told of.
+  [[nodiscard]] bool may_change_origin(relayed_track& t) noexcept {
+    bool may = is_fresh(t);
+    if (may) for_each_reader(t, [&](const track_reader& r) { may = may && peers_[r.peer.index].hop == 0; });
+    return may;
+  }
   /// On whose behalf sources are chosen: the first reader's, so that at least that one may be served.
   [[nodiscard]] requester asker_of(relayed_track& t) noexcept {
     requester who;
@@ -99,17 +106,20 @@ class sourcing : public track_book {
       const slot_handle peer = readers_[t.first_reader].peer;
       who = {id_of<peer_id>(peer), peers_[peer.index].hop};
     }
-    if (!is_fresh(t)) who.origin = t.origin;
+    if (!may_change_origin(t)) who.origin = t.origin;
     return who;
   }
   /// Subscribes at the best of the peers that can be asked. False when there is none.
-  [[nodiscard]] bool ask_best(relayed_track& t, const requester& who, slot_handle without) noexcept {
+  [[nodiscard]] bool ask_best(relayed_track& t, requester who, slot_handle without) noexcept {
+    if (who.origin == 0 && t.readers != 0 && !may_change_origin(t)) return false;  // whose content would go on?
     for (int tries = 0; tries < 2; ++tries) {
       const auto v = routes_.resolve(t.scope, t.broadcast_view(), who, id_of<peer_id>(without));
       if (!v) return false;
       const slot_handle from = slot_of(v->from);
       if (ask(t, *v)) return true;
       without = from;  // it is leaving: somebody else of the same tier, or nobody
+      if (who.hop != 0) who.origin = v->first_hop();
+      if (who.hop != 0 && who.origin == 0) return false;
     }
     return false;
   }
@@ -127,13 +137,14 @@ class sourcing : public track_book {
     if (t.sources.size() >= sources_max) drop_source(t, 0, true);
     if (!t.sources.reserve(t.sources.size() + 1)) return false;
     s.origin = v.first_hop();
+    s.route = v.id;
     s.prefix_size = routes_.path(v.place).size();
     const std::uint64_t origin = s.origin;
     vec<char> room(mem_);
     const std::string_view broadcast = spelled_for(v, t.broadcast_view(), room);
     const auto id = p->link->subscribe(broadcast, t.name_view(), {.want = s.asked, .keep_open = true}, now_);
+    peers_.touch(peer);  // also when it could not: it may have begun
     if (!id) return false;
-    peers_.touch(peer);
     s.subscription = *id;
     if (!by_subscription_.insert(key_of(peer, *id), t.self.index)) {
       (void)p->link->unsubscribe(*id);
@@ -156,8 +167,9 @@ class sourcing : public track_book {
     s->is_accepted = true;
     s->start = start;
     t.attempts = 0;
-    t.is_orphan = false;
+    t.is_orphan = t.is_detour = false;
     cancel_timer(t, timer::linger);
+    if (s->is_leaving) return;  // too late: a newer one has taken over
     if (t.sources.size() == 1) return abort_uncarried(t, start, stream_code::internal_error);
     const cached_group* open = t.cache ? lowest_open(t) : nullptr;
     const bool is_covered = open == nullptr || open->sequence >= start;

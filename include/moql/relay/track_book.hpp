@@ -218,6 +218,9 @@ class track_book {
     // Without memory for a timer nothing waits: what it was for comes with the next change.
     (void)clock_.set(t.self.index * timers_each + static_cast<std::uint32_t>(k), now_ + after);
   }
+  [[nodiscard]] bool has_timer(const relayed_track& t, timer k) const noexcept {
+    return clock_.has(t.self.index * timers_each + static_cast<std::uint32_t>(k));
+  }
   void cancel_timer(relayed_track& t, timer k) noexcept {
     clock_.cancel(t.self.index * timers_each + static_cast<std::uint32_t>(k));
   }

@@ -1,0 +1,208 @@
+/// What the mesh simulation found in the relay, each as a small story of its own: draft 06 sections 5.1.1.1 and 6.
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "watcher.hpp"
+
+using namespace testing;
+using moql::lite05;
+using moql::lite06;
+using moql::milliseconds;
+using moql::seconds;
+
+namespace {
+
+/// A publisher that can take its announcements back.
+struct flapper : publisher_party {
+  using publisher_party::publisher_party;
+  std::vector<std::pair<moql::session*, moql::announcement_id>> told;
+  std::uint64_t cost = 0;
+  void on_event(moql::session& s, const moql::event& e, moql::instant now) override {
+    announces = false;
+    if (std::holds_alternative<moql::connected>(e))
+      if (const auto id = s.announce(path, {.hops = {}, .warm = cost, .cold = cost})) told.emplace_back(&s, *id);
+    publisher_party::on_event(s, e, now);
+  }
+  void withdraw() {
+    for (auto& [s, id] : told) (void)s->withdraw(id);
+    told.clear();
+  }
+};
+
+[[nodiscard]] moql::loopback_options slow(int ms) {
+  return {.delay_min = milliseconds(ms), .delay_max = milliseconds(ms)};
+}
+
+}  // namespace
+
+TEST_CASE("R-088 nobody joins a running track of another producer than the one that is announced") {
+  world w;
+  relay_party r({.hop = 20});
+  flapper first("room", 7);
+  flapper second("room", 8);
+  first.cost = 5;
+  first.group("video", 0, {"first"}, w.now());
+  second.group("video", 0, {"second"}, w.now());
+  w.connect(first, r, lite06);
+  watcher old;
+  watcher young;
+  old.join(w, r, lite06);
+  young.join(w, r, lite06);
+  w.run();
+  old.subscribe(w, "room", "video");
+  w.run();
+  CHECK(old.who.text(0) == "first");
+  w.connect(second, r, lite06);
+  w.run();
+  REQUIRE(young.who.paths["room"] == numbers{8, 20});
+  young.subscribe(w, "room", "video");
+  w.run();
+  CHECK(young.who.text(0) == "second");
+  CHECK(r.core.tracks() == 2);
+  first.group("video", 1, {"first again"}, w.now());
+  second.group("video", 1, {"second again"}, w.now());
+  w.run();
+  CHECK(old.who.text(1) == "first again");
+  CHECK(young.who.text(1) == "second again");
+  // Both end with their readers.
+  (void)old.session().unsubscribe(old.id);
+  (void)young.session().unsubscribe(young.id);
+  w.run();
+  CHECK(r.core.tracks() == 0);
+  CHECK(r.core.sources() == 0);
+}
+
+TEST_CASE("R-088 a source is left when its route turns out to be another producer's before it has answered") {
+  world w;
+  relay_party near({.hop = 20});
+  relay_party far({.hop = 21});
+  flapper first("room", 7);
+  flapper other("room", 8);
+  other.cost = 9;
+  first.group("video", 0, {"first"}, w.now());
+  other.group("video", 0, {"other"}, w.now());
+  w.connect(first, near, lite06);
+  w.connect(first, far, lite06);
+  w.connect(other, far, lite06);
+  w.connect(near, far, lite06, slow(20));
+  watcher who;
+  who.join(w, near, lite06);
+  w.wait(milliseconds(200));
+  who.subscribe(w, "room", "video");
+  w.wait(milliseconds(200));
+  REQUIRE(who.who.text(0) == "first");
+  // Both relays hear at once that the first producer's path is gone; the near one still believes that the far one has
+  // it, and asks there.
+  first.withdraw();
+  w.wait(milliseconds(10));
+  other.group("video", 1, {"other again"}, w.now());
+  w.wait(seconds(1));
+  CHECK(who.who.text(1).empty());
+  first.group("video", 1, {"first again"}, w.now());
+  w.wait(seconds(1));
+  CHECK(who.who.text(1) == "first again");
+}
+
+TEST_CASE("a chain of relays waits for another way once, and not once for each of them") {
+  world w;
+  flapper p("room", 7);
+  std::vector<std::unique_ptr<relay_party>> chain;
+  for (std::uint64_t i = 0; i < 4; ++i)
+    chain.push_back(std::make_unique<relay_party>(moql::relay_options{.hop = 20 + i, .linger = seconds(2)}));
+  p.group("video", 0, {"x"}, w.now());
+  auto& line = w.connect(p, *chain[0], lite06);
+  for (std::size_t i = 1; i < chain.size(); ++i) w.connect(*chain[i], *chain[i - 1], lite06, slow(1));
+  watcher who;
+  who.join(w, *chain.back(), lite06);
+  w.wait(milliseconds(100));
+  who.subscribe(w, "room", "video");
+  w.wait(milliseconds(100));
+  REQUIRE(who.who.text(0) == "x");
+  world::cut(line);
+  w.wait(milliseconds(1900));
+  CHECK(who.who.closed.empty());
+  w.wait(milliseconds(300));
+  CHECK(who.who.closed.size() == 1);
+}
+
+TEST_CASE("R-088 R-091 a relay that waits is not handed the content of another producer than it was told of") {
+  for (const bool is_relay : {false, true}) {
+    CAPTURE(is_relay);
+    world w;
+    relay_party r({.hop = 20});
+    flapper full("room", 7);
+    flapper spare("room", 8);
+    spare.cost = 5;
+    full.refuses = moql::stream_code::no_capacity;
+    spare.group("video", 0, {"spare"}, w.now());
+    w.connect(full, r, lite06);
+    w.connect(spare, r, lite06);
+    watcher who;
+    if (is_relay) who.who.hop = 30;
+    who.join(w, r, lite06);
+    w.run();
+    REQUIRE(who.who.paths["room"] == numbers{7, 20});
+    who.subscribe(w, "room", "video");
+    w.run();
+    CHECK(who.who.text(0) == (is_relay ? "" : "spare"));
+    CHECK(who.who.closed.size() == (is_relay ? 1 : 0));
+  }
+}
+
+TEST_CASE("R-091 relays that were refused and turn to one another do not wait for ever") {
+  world w;
+  std::vector<std::unique_ptr<relay_party>> ring;
+  for (std::uint64_t i = 0; i < 4; ++i)
+    ring.push_back(std::make_unique<relay_party>(moql::relay_options{.hop = 20 + i, .linger = seconds(2)}));
+  for (std::size_t i = 0; i < 4; ++i) w.connect(*ring[i], *ring[(i + 1) % 4], lite06, slow(5));
+  flapper p("room", 7);
+  p.refuses = moql::stream_code::no_capacity;
+  w.connect(p, *ring[0], lite06, slow(1));
+  w.connect(p, *ring[2], lite06, slow(1));
+  watcher one;
+  watcher two;
+  one.join(w, *ring[0], lite06);
+  two.join(w, *ring[2], lite06);
+  w.wait(milliseconds(200));
+  one.subscribe(w, "room", "video");
+  two.subscribe(w, "room", "video");
+  w.wait(seconds(5));
+  CHECK(one.who.closed.size() == 1);
+  CHECK(two.who.closed.size() == 1);
+  for (const auto& r : ring) CHECK(r->core.readers() == 0);
+}
+
+TEST_CASE("R-082 whoever has come to be on the way of a track is served by somebody else") {
+  world w;
+  relay_party r({.hop = 20});
+  struct moving : party {  // a relay that changes the way it is reached by
+    std::vector<std::uint64_t> hops{7};
+    moql::announcement_id id{};
+    moql::session* at = nullptr;
+    moql::track_cache cache;
+    void on_event(moql::session& s, const moql::event& e, moql::instant) override {
+      if (std::holds_alternative<moql::connected>(e)) {
+        at = &s;
+        if (const auto got = s.announce("room", {.hops = hops})) id = *got;
+      }
+      if (const auto* q = std::get_if<moql::subscribe_requested>(&e)) (void)s.serve(q->request, cache);
+      if (const auto* q = std::get_if<moql::track_requested>(&e)) (void)s.serve(q->request, cache);
+    }
+  } up;
+  up.hop = 8;
+  w.connect(up, r, lite06);
+  watcher down;
+  down.who.hop = 30;
+  down.join(w, r, lite06);
+  w.run();
+  down.subscribe(w, "room", "video");
+  w.run();
+  CHECK(r.core.readers() == 1);
+  up.hops = {7, 30};
+  (void)up.at->update(up.id, {.hops = up.hops});
+  w.run();
+  CHECK(r.core.readers() == 0);
+  CHECK(down.who.closed.size() == 1);
+}
