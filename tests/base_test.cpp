@@ -26,21 +26,23 @@ struct heap {
   std::size_t bytes = 0;
   std::size_t requests = 0;
   std::size_t allowed = ~std::size_t{0};
-  [[nodiscard]] memory as_memory() {
-    return {+[](void* context, std::size_t size) noexcept -> void* {
-              auto* h = static_cast<heap*>(context);
-              if (h->requests++ >= h->allowed) return nullptr;
-              void* p = std::malloc(size == 0 ? 1 : size);
-              if (p != nullptr) ++h->blocks, h->bytes += size;
-              return p;
-            },
-            +[](void* context, void* block, std::size_t size) noexcept {
-              auto* h = static_cast<heap*>(context);
-              --h->blocks, h->bytes -= size;
-              std::free(block);
-            },
-            this};
-  }
+  memory_source source{+[](void* context, std::size_t size) noexcept -> void* {
+                         auto* h = static_cast<heap*>(context);
+                         if (h->requests++ >= h->allowed) return nullptr;
+                         void* p = std::malloc(size == 0 ? 1 : size);
+                         if (p != nullptr) ++h->blocks, h->bytes += size;
+                         return p;
+                       },
+                       +[](void* context, void* block, std::size_t size) noexcept {
+                         auto* h = static_cast<heap*>(context);
+                         --h->blocks, h->bytes -= size;
+                         std::free(block);
+                       },
+                       this};
+  heap() = default;
+  heap(const heap&) = delete;
+  heap& operator=(const heap&) = delete;
+  [[nodiscard]] memory as_memory() const noexcept { return {&source}; }
 };
 
 // Moves only, and counts the living.

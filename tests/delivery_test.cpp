@@ -37,21 +37,21 @@ struct counted_memory {
   std::size_t requests = 0;
   std::size_t fail_from = SIZE_MAX;
   std::ptrdiff_t out = 0;
-  [[nodiscard]] memory get() noexcept {
-    memory m;
-    m.context = this;
-    m.take = [](void* c, std::size_t n) noexcept -> void* {
-      auto& self = *static_cast<counted_memory*>(c);
-      if (self.requests++ >= self.fail_from) return nullptr;
-      ++self.out;
-      return std::malloc(n);
-    };
-    m.give = [](void* c, void* block, std::size_t) noexcept {
-      --static_cast<counted_memory*>(c)->out;
-      std::free(block);
-    };
-    return m;
-  }
+  memory_source source{+[](void* c, std::size_t n) noexcept -> void* {
+                         auto& self = *static_cast<counted_memory*>(c);
+                         if (self.requests++ >= self.fail_from) return nullptr;
+                         ++self.out;
+                         return std::malloc(n);
+                       },
+                       +[](void* c, void* block, std::size_t) noexcept {
+                         --static_cast<counted_memory*>(c)->out;
+                         std::free(block);
+                       },
+                       this};
+  counted_memory() = default;
+  counted_memory(const counted_memory&) = delete;
+  counted_memory& operator=(const counted_memory&) = delete;
+  [[nodiscard]] memory get() const noexcept { return {&source}; }
 };
 
 using gaps = std::vector<std::pair<std::uint64_t, std::uint64_t>>;

@@ -14,7 +14,7 @@
 
 namespace moql {
 
-/// Elements must be nothrow-movable. References are valid until the next growth.
+/// Elements must be nothrow-movable, and fewer than 2^31. References are valid until the next growth.
 template <class T>
 class vec {
  public:
@@ -40,8 +40,8 @@ class vec {
 
   [[nodiscard]] bool reserve(std::size_t n) noexcept {
     if (n <= capacity_) return true;
-    if (n > SIZE_MAX / 2 / sizeof(T)) return false;
-    std::size_t to = capacity_ < 4 ? 8 : capacity_ * 2;
+    if (n > max_size) return false;
+    std::size_t to = capacity_ < 4 ? 8 : std::size_t{capacity_} * 2;
     if (to < n) to = n;
     T* fresh = static_cast<T*>(memory_.allocate(to * sizeof(T)));
     if (fresh == nullptr) return false;
@@ -55,12 +55,12 @@ class vec {
     }
     memory_.release(data_, capacity_ * sizeof(T));
     data_ = fresh;
-    capacity_ = to;
+    capacity_ = static_cast<std::uint32_t>(to);
     return true;
   }
   /// False when memory ran out; the array is unchanged then.
   [[nodiscard]] bool push(T value) noexcept {
-    if (size_ == capacity_ && !reserve(size_ + 1)) [[unlikely]]
+    if (size_ == capacity_ && !reserve(std::size_t{size_} + 1)) [[unlikely]]
       return false;
     ::new (static_cast<void*>(data_ + size_)) T(std::move(value));
     ++size_;
@@ -76,16 +76,16 @@ class vec {
     truncate(size_ - n);
   }
   [[nodiscard]] bool append(const T* from, std::size_t n) noexcept requires std::is_trivially_copyable_v<T> {
-    if (!reserve(size_ + n)) return false;
+    if (n > max_size || !reserve(size_ + n)) return false;
     if (n != 0) std::memcpy(static_cast<void*>(data_ + size_), from, n * sizeof(T));
-    size_ += n;
+    size_ += static_cast<std::uint32_t>(n);
     return true;
   }
   /// Makes room for n more elements and returns where they begin, uninitialised; null when memory ran out.
   [[nodiscard]] T* extend(std::size_t n) noexcept requires std::is_trivially_copyable_v<T> {
-    if (!reserve(size_ + n)) return nullptr;
+    if (n > max_size || !reserve(size_ + n)) return nullptr;
     T* at = data_ + size_;
-    size_ += n;
+    size_ += static_cast<std::uint32_t>(n);
     return at;
   }
   void truncate(std::size_t n) noexcept {
@@ -111,6 +111,8 @@ class vec {
   [[nodiscard]] std::span<const T> view() const noexcept { return {data_, size_}; }
 
  private:
+  static constexpr std::size_t max_size =
+      SIZE_MAX / 4 / sizeof(T) < UINT32_MAX / 2 ? SIZE_MAX / 4 / sizeof(T) : UINT32_MAX / 2;
   void free_all() noexcept {
     truncate(0);
     memory_.release(data_, capacity_ * sizeof(T));
@@ -119,8 +121,8 @@ class vec {
   }
   memory memory_;
   T* data_ = nullptr;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
+  std::uint32_t size_ = 0;
+  std::uint32_t capacity_ = 0;
 };
 
 }  // namespace moql
