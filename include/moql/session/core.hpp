@@ -31,6 +31,7 @@ struct core {
       : settings(c),
         mem(m),
         streams(m),
+        buffers(m),
         by_id(m),
         readable(m),
         writable(m),
@@ -62,6 +63,7 @@ struct core {
   std::uint64_t close_code = 0;
 
   slab<stream_record> streams;
+  slab<stream_buffers> buffers;
   slot_index by_id;
   queue<slot_handle> readable;
   queue<slot_handle> writable;  ///< Control streams with output, in turn.
@@ -131,13 +133,47 @@ struct core {
     s.is_named = by_id.insert(static_cast<std::uint64_t>(id), s.self.index);
     return s.is_named;
   }
-  /// Writes one byte or two: the stream's type.
-  [[nodiscard]] static bool put_type(stream_record& s, std::uint64_t type) noexcept {
-    return s.out.push(static_cast<std::uint8_t>(type));  // every type is below 64
+  /// The buffers of a stream that has something under way; null when memory ran out.
+  [[nodiscard]] stream_buffers* buffers_of(stream_record& s) noexcept {
+    if (s.buffers == nullptr) {
+      slot_handle h;
+      s.buffers = buffers.take(h);
+      if (s.buffers != nullptr) s.buffers->self = h;
+    }
+    return s.buffers;
   }
-  /// Something was added to `out`, or the end is wanted.
+  /// Gives them back if nothing is under way any more.
+  void rest(stream_record& s) noexcept {
+    if (s.buffers != nullptr && !s.is_busy && s.is_at_rest()) give_buffers(s);
+  }
+  void give_buffers(stream_record& s) noexcept {
+    if (s.buffers != nullptr) buffers.give(s.buffers->self);
+    s.buffers = nullptr;
+  }
+  /// The stream's type.
+  [[nodiscard]] bool put_type(stream_record& s, std::uint64_t type) noexcept {
+    stream_buffers* b = buffers_of(s);
+    return b != nullptr && b->out.push(static_cast<std::uint8_t>(type));  // every type is below 64: one byte
+  }
+  /// Adds a message to what is to be written.
+  template <class Side, class M>
+  [[nodiscard]] errc say(stream_record& s, const M& m) noexcept {
+    stream_buffers* b = buffers_of(s);
+    return b == nullptr ? errc::out_of_memory : Side::send(s.said, ver, m, b->out);
+  }
+  /// Takes a message off `in`, which lies in the stream's buffers.
+  template <class Side>
+  [[nodiscard]] step hear(stream_record& s, byte_view& in, typename Side::incoming& m, errc& why) noexcept {
+    return Side::receive(s.said, s.buffers->reader, ver, caps(), in, m, why);
+  }
+  template <class Side>
+  [[nodiscard]] errc hear_fin(stream_record& s) const noexcept {
+    return Side::receive_fin(s.said, s.is_inside(), ver);
+  }
+  /// Something was added to what is to be written, or the end is wanted.
   void flush(stream_record& s) noexcept {
-    if (!s.is_named || s.is_queued || s.is_blocked || !s.has_output()) return;
+    if (!s.has_output()) return rest(s);
+    if (!s.is_named || s.is_queued || s.is_blocked) return;
     s.is_queued = true;
     if (!writable.push(s.self)) fail(errc::out_of_memory);
   }
@@ -170,8 +206,7 @@ struct core {
   }
   static void kill_output(stream_record& s) noexcept {
     s.out_dead = true;
-    s.out.clear();
-    s.out_sent = 0;
+    s.clear_output();
   }
   /// Its transaction is over: what still comes on it is read and forgotten.
   void retire(stream_record& s) noexcept {
@@ -200,11 +235,12 @@ struct core {
   }
   /// Frees the record once nothing can happen on it any more.
   void settle(stream_record& s) noexcept {
-    if (s.is_busy || !s.ends.is_over() || s.has_output() || s.has_input()) return;
+    if (s.is_busy) return;
+    if (!s.ends.is_over() || s.has_output() || s.has_input()) return rest(s);
     if (s.is_named) by_id.erase(static_cast<std::uint64_t>(s.id));
     identified(s);
     clock.cancel(timer_of(timer_kind::reply, s.self));
-    drop_input(s);
+    give_buffers(s);
     streams.give(s.self);
   }
   /// The stream has said what it is.
@@ -216,10 +252,11 @@ struct core {
   }
   /// The first chunk has been read to its end.
   void drop_chunk(stream_record& s) noexcept {
-    const std::size_t size = s.in.front().size();
+    stream_buffers& b = *s.buffers;
+    const std::size_t size = b.in.front().size();
     buffered -= size;
-    s.in_read = 0;
-    (void)s.in.pop();
+    b.in_read = 0;
+    (void)b.in.pop();
     if (s.ends.can_receive()) act(give_credit{s.id, size});
   }
   void drop_input(stream_record& s) noexcept {
@@ -228,8 +265,8 @@ struct core {
       return;
     }
     s.drop_later = false;
-    while (!s.in.empty()) buffered -= s.in.pop().size();
-    s.in_read = 0;
+    while (s.has_bytes()) buffered -= s.buffers->in.pop().size();
+    if (s.buffers != nullptr) s.buffers->in_read = 0;
   }
 
   // ---- timers

@@ -10,9 +10,10 @@ class group_service : public request_book {
  public:
   using request_book::request_book;
 
-  /// Brings every subscription whose cache changed up to date. Cost: what changed.
+  /// Brings subscriptions whose cache changed up to date. Cost: what changed. Pauses while a good number of answers
+  /// wait to be written, so that their buffers serve again for the next.
   void catch_up() noexcept {
-    while (!dirty_.empty() && !c_.is_over()) {
+    while (!dirty_.empty() && !c_.is_over() && c_.writable.size() < answers_at_once) {
       const slot_handle h = dirty_.pop();
       request* r = requests_.find(h);
       if (r == nullptr) continue;
@@ -30,8 +31,12 @@ class group_service : public request_book {
         serve_groups(h, *r);
     }
   }
-  [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty(); }
-  [[nodiscard]] bool has_output() const noexcept { return !dirty_.empty() || !writing_.empty() || has_to_open(); }
+  /// Whether some are not up to date: until they are, nobody knows which group matters most.
+  [[nodiscard]] bool is_behind() const noexcept { return !dirty_.empty() && !c_.is_over(); }
+  [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty() && !is_behind(); }
+  [[nodiscard]] bool has_output() const noexcept {
+    return !dirty_.empty() || !writing_.empty() || !opening_.empty();
+  }
   /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
   [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
     while (!opening_.empty() && !c_.is_over()) {
@@ -58,7 +63,6 @@ class group_service : public request_book {
     if (s == nullptr) return c_.fail(errc::out_of_memory);
     s->kind = stream_kind::group_out;
     s->owner = out.index;
-    s->sequence = o->sequence;
     ++c_.counts.groups_opened;
     o->stream = s->self;
     o->is_opening = false;
@@ -275,6 +279,8 @@ class group_service : public request_book {
     const byte_view payload = g.parts.empty() ? byte_view{} : g.parts[0].view();
     return c_.datagrams.add({r.wire_id, g.sequence, g.frames[0].timestamp, payload}, c_.ver);
   }
+
+  static constexpr std::size_t answers_at_once = 16;
 
   group_writer::scratch scratch_{};
   group_writer::offer offer_{};  ///< What `next_write` showed last.

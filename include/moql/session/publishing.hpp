@@ -73,7 +73,7 @@ class publishing : public group_service {
     switch (r.kind) {
       case request_kind::subscribe: {
         subscribe_answerer::incoming m;
-        const step got = subscribe_answerer::receive(s.state, c_.ver, c_.caps(), in, m, why);
+        const step got = c_.hear<subscribe_answerer>(s, in, m, why);
         if (got != step::ready) return got;
         if (const auto* ask = std::get_if<msg::subscribe>(&m))
           why = take_subscribe(h, r, *ask);
@@ -83,14 +83,14 @@ class publishing : public group_service {
       }
       case request_kind::fetch: {
         fetch_answerer::incoming m;
-        const step got = fetch_answerer::receive(s.state, c_.ver, c_.caps(), in, m, why);
+        const step got = c_.hear<fetch_answerer>(s, in, m, why);
         if (got != step::ready) return got;
         why = take_fetch(h, r, std::get<msg::fetch>(m));
         return why == errc::ok ? step::ready : step::fault;
       }
       case request_kind::track: {
         track_answerer::incoming m;
-        const step got = track_answerer::receive(s.state, c_.ver, c_.caps(), in, m, why);
+        const step got = c_.hear<track_answerer>(s, in, m, why);
         if (got != step::ready) return got;
         const auto& ask = std::get<msg::track>(m);
         why = r.names.set(ask.broadcast, ask.track_name) ? errc::ok : errc::out_of_memory;
@@ -175,7 +175,7 @@ class publishing : public group_service {
     return errc::ok;
   }
   [[nodiscard]] errc answer_track(request& r, stream_record& s, const msg::track_info& info) noexcept {
-    if (const errc e = track_answerer::send(s.state, c_.ver, info, s.out); e != errc::ok) return e;
+    if (const errc e = c_.say<track_answerer>(s, info); e != errc::ok) return e;
     const slot_handle h = requests_.handle_of(s.owner);
     close(r, {});
     tell_closed(h, errc::ok, 0);

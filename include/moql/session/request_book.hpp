@@ -135,7 +135,7 @@ class request_book {
   /// header, and then nothing else would name it.
   void flush_drops(stream_record& s, std::optional<interval>& lost) noexcept {
     if (lost && has_drop(c_.ver) && s.ends.can_send()) {
-      const errc e = subscribe_answerer::send(s.state, c_.ver, msg::subscribe_drop{lost->first, lost->last, 0}, s.out);
+      const errc e = c_.say<subscribe_answerer>(s, msg::subscribe_drop{lost->first, lost->last, 0});
       if (e != errc::ok) c_.fail(e);
       c_.flush(s);
     }
@@ -149,7 +149,7 @@ class request_book {
     m.group = start.value_or(0);
     r.has_said_ok = true;
     r.has_said_start = start.has_value() || !has_ranges(c_.ver);
-    if (const errc e = subscribe_answerer::send(s.state, c_.ver, m, s.out); e != errc::ok) c_.fail(e);
+    if (const errc e = c_.say<subscribe_answerer>(s, m); e != errc::ok) c_.fail(e);
     c_.flush(s);
   }
   void say_start(request& r, stream_record& s) noexcept {
@@ -164,7 +164,7 @@ class request_book {
     if (s == nullptr || !s->ends.can_send()) return;
     if (has_subscribe_end(c_.ver) && !r.has_said_end) {
       r.has_said_end = true;
-      const errc e = subscribe_answerer::send(s->state, c_.ver, msg::subscribe_end{r.cache()->next_sequence()}, s->out);
+      const errc e = c_.say<subscribe_answerer>(*s, msg::subscribe_end{r.cache()->next_sequence()});
       if (e != errc::ok) c_.fail(e);
       c_.flush(*s);
     }

@@ -49,7 +49,8 @@ class session {
       c().counts.bytes_in += data.size();
       c().buffered += data.size();
       if (c().buffered > c().caps().buffered_bytes_max) return c().fail(errc::limit_exceeded);
-      if (!s->in.push(std::move(data))) return c().fail(errc::out_of_memory);
+      detail::stream_buffers* b = c().buffers_of(*s);
+      if (b == nullptr || !b->in.push(std::move(data))) return c().fail(errc::out_of_memory);
     }
     c().wake_reader(*s);
   }
@@ -57,8 +58,10 @@ class session {
     c().now = now;
     detail::stream_record* s = c().is_over() ? nullptr : c().find(id);
     if (s == nullptr || !s->ends.can_receive() || s->in_reset) return;
+    detail::stream_buffers* b = c().buffers_of(*s);
+    if (b == nullptr) return c().fail(errc::out_of_memory);
+    b->in_code = code;
     s->in_reset = true;
-    s->in_code = code;
     s->in_end_seen = false;
     if (s->is_held && s->kind != detail::stream_kind::unknown) {  // what was held back will not be complete
       c().drop_input(*s);

@@ -110,7 +110,7 @@ inline std::optional<action> session::next_open() noexcept {
       }
     }
   }
-  if (c().uni_blocked || !c().is_established) return {};
+  if (c().uni_blocked || !c().is_established || !e_.publish.has_to_open()) return {};
   if (const auto out = e_.publish.next_to_open())
     return open_stream{static_cast<ticket>(out->packed() | group_ticket), direction::uni};
   return {};
@@ -145,9 +145,11 @@ inline std::optional<write_request> session::next_write() noexcept {
     if (s == nullptr || !s->is_queued || s->is_blocked || !s->has_output()) {
       if (s != nullptr) s->is_queued = false;
       (void)c().writable.pop();
+      if (c().writable.empty()) e_.publish.catch_up();
       continue;
     }
-    control_piece_ = {s->out.data() + s->out_sent, s->out.size() - s->out_sent, nullptr};
+    const byte_view unsent = s->unsent();
+    control_piece_ = {unsent.data(), unsent.size(), nullptr};
     const std::size_t n = control_piece_.size == 0 ? 0 : 1;
     offered_ = {control_piece_.size, s->fin_wanted && !s->fin_written, true};
     return write_request{s->id, {&control_piece_, n}, offered_.fin};
@@ -172,12 +174,8 @@ inline void session::on_written(stream_id id, const write_result& r) noexcept {
     detail::core::kill_output(*s);
     (void)s->ends.apply(lifetime::input::remote_stop);
   } else {
-    s->out_sent += r.accepted;
+    s->sent(r.accepted);
     s->is_blocked = !everything;
-    if (s->out_sent == s->out.size()) {
-      s->out.clear();
-      s->out_sent = 0;
-    }
     if (everything && offered_.fin) s->fin_written = true;
   }
   c().flush(*s);

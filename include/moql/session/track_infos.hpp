@@ -83,7 +83,7 @@ class track_infos {
   }
   [[nodiscard]] step read(stream_record& s, byte_view& in, errc& why) noexcept {
     track_asker::incoming m;
-    const step got = track_asker::receive(s.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<track_asker>(s, in, m, why);
     if (got != step::ready) return got;
     known_track& t = tracks_[s.owner];
     t.info = std::get<msg::track_info>(m);
@@ -143,8 +143,8 @@ class track_infos {
     t->is_indexed = true;
     t->stream = s->self;
     const msg::track m{.broadcast = broadcast, .track_name = track};
-    if (!core::put_type(*s, static_cast<std::uint64_t>(bidi_type::track))) return h.index;
-    why = track_asker::send(s->state, c_.ver, m, s->out);
+    if (!c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::track))) return h.index;
+    why = c_.say<track_asker>(*s, m);
     c_.set_timer(timer_kind::reply, s->self, c_.caps().request_timeout);
     return h.index;
   }
