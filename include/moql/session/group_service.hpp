@@ -258,7 +258,7 @@ class group_service : public request_book {
     stream_code code = stream_code::internal_error;
     if (why == group_writer::state::evicted)
       code = o.cursor.has_written() ? stream_code::too_far_behind : r.cache()->why_missing(sequence);
-    if (why == group_writer::state::aborted) code = o.cursor.code();
+    if (why == group_writer::state::aborted) code = o.cursor.code(*r.cache());
     if (why == group_writer::state::short_) code = stream_code::not_found;
     if (r.kind == request_kind::fetch) {
       close(r, code);
