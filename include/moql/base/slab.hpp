@@ -49,16 +49,15 @@ class slab {
       ::new (static_cast<void*>(&at(i))) cell(memory_);
     }
     cell& c = at(i);
-    c.live = true;
+    c.next_free = taken;
     handle = {i, c.generation};
     ++count_;
     return &c.value;
   }
   void give(slot_handle handle) noexcept {
     cell& c = at(handle.index);
-    expects(c.live && c.generation == handle.generation);
+    expects(c.next_free == taken && c.generation == handle.generation);
     c.value.recycle();
-    c.live = false;
     ++c.generation;
     if (c.generation == 0) c.generation = 1;
     c.next_free = free_;
@@ -68,7 +67,7 @@ class slab {
   [[nodiscard]] MOQL_INLINE T* find(slot_handle handle) noexcept {
     if (handle.index >= made_) return nullptr;
     cell& c = at(handle.index);
-    return c.live && c.generation == handle.generation ? &c.value : nullptr;
+    return c.generation == handle.generation && c.next_free == taken ? &c.value : nullptr;
   }
   /// The slot's value, whatever its generation: for indices that the owner keeps in step itself.
   [[nodiscard]] T& operator[](std::uint32_t index) noexcept { return at(index).value; }
@@ -79,7 +78,7 @@ class slab {
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   void for_each(auto&& f) noexcept {
     for (std::uint32_t i = 0; i < made_; ++i)
-      if (at(i).live) f(slot_handle{i, at(i).generation}, at(i).value);
+      if (at(i).next_free == taken) f(slot_handle{i, at(i).generation}, at(i).value);
   }
 
  private:
@@ -87,10 +86,10 @@ class slab {
     explicit cell(memory m) noexcept : value(m) {}
     T value;
     std::uint32_t generation = 1;
-    std::uint32_t next_free = none;
-    bool live = false;
+    std::uint32_t next_free = none;  ///< Or `taken`.
   };
   static constexpr std::uint32_t none = ~std::uint32_t{0};
+  static constexpr std::uint32_t taken = none - 1;
   static constexpr std::uint32_t per_block = sizeof(T) > 512 ? 4 : 16;
   [[nodiscard]] cell& at(std::uint32_t i) noexcept { return blocks_[i / per_block][i % per_block]; }
 

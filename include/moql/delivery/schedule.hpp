@@ -139,7 +139,7 @@ class schedule {
                                  group_order order) noexcept {
     flow_id id = free_;
     if (id != none) {
-      free_ = flows_[id].next_free;
+      free_ = static_cast<flow_id>(flows_[id].turn);
     } else {
       id = static_cast<flow_id>(flows_.size());
       if (!heap_.reserve(id + 1) || !flows_.push(flow(memory_))) return none;
@@ -167,7 +167,7 @@ class schedule {
     f.ready.clear();
     if (has_solo_ && solo_flow_ == id) has_solo_ = false;
     f.live = false;
-    f.next_free = free_;
+    f.turn = free_;
     free_ = id;
     heap_.erase(id);
   }
@@ -232,13 +232,12 @@ class schedule {
     [[nodiscard]] std::uint64_t key() const noexcept {
       return static_cast<std::uint64_t>(0xffffu - rank(subscriber_priority, publisher_priority)) << 48 | turn;
     }
-    detail::backlog ready;
-    std::uint64_t turn = 0;  // when it was last served
-    flow_id next_free = no_flow;
+    [[no_unique_address]] detail::backlog ready;  // what follows fills its padding
     std::uint8_t subscriber_priority = 0;
     std::uint8_t publisher_priority = 0;
     group_order order = group_order::newest_first;
     bool live = false;
+    std::uint64_t turn = 0;  // when it was last served; while it is not in use, the next that is free
   };
   [[nodiscard]] flow& at(flow_id id) noexcept {
     expects(id < flows_.size() && flows_[id].live);
@@ -261,6 +260,7 @@ class schedule {
   MOQL_NOINLINE void restart() noexcept {
     turn_ = 0;
     for (std::size_t i = 0; i < flows_.size(); ++i) {
+      if (!flows_[i].live) continue;
       flows_[i].turn = 0;
       if (const auto id = static_cast<flow_id>(i); heap_.contains(id)) heap_.update(id, flows_[i].key());
     }

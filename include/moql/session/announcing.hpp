@@ -107,7 +107,7 @@ class announcing {
     slot_handle h;
     audience* a = audiences_.take(h);
     if (a == nullptr) return errc::out_of_memory;
-    a->stream = s.self;
+    a->stream = c_.handle_of(s);
     s.kind = stream_kind::announce_theirs;
     s.owner = h.index;
     return errc::ok;

@@ -24,7 +24,7 @@ struct queued_event {
 };
 
 /// What a timer belongs to; with a slot it makes the timer's number.
-enum class timer_kind : std::uint8_t { setup, goaway, straggler, initial_set, header, reply, sample, count_ };
+enum class timer_kind : std::uint8_t { stream, setup, goaway, straggler, initial_set, sample, count_ };
 
 struct core {
   core(const config& c, memory m) noexcept
@@ -32,7 +32,7 @@ struct core {
         mem(m),
         streams(m),
         buffers(m),
-        by_id(m),
+        by_id(m, {&streams}),
         readable(m),
         writable(m),
         opening_bidi(m),
@@ -64,7 +64,7 @@ struct core {
 
   slab<stream_record> streams;
   slab<stream_buffers> buffers;
-  slot_index by_id;
+  basic_slot_index<keys_in<stream_record>> by_id;
   queue<slot_handle> readable;
   queue<slot_handle> writable;  ///< Control streams with output, in turn.
   queue<slot_handle> opening_bidi;
@@ -96,6 +96,7 @@ struct core {
 
   // ---- streams
 
+  [[nodiscard]] slot_handle handle_of(const stream_record& s) noexcept { return streams.handle_of(s.slot); }
   [[nodiscard]] stream_record* find(stream_id id) noexcept {
     const std::uint32_t i = by_id.find(static_cast<std::uint64_t>(id));
     return i == slot_index::none ? nullptr : &streams[i];
@@ -105,7 +106,7 @@ struct core {
     slot_handle h;
     stream_record* s = streams.take(h);
     if (s == nullptr) return nullptr;
-    s->self = h;
+    s->slot = h.index;
     s->kind = kind;
     s->is_ours = true;
     s->is_bidi = bidi;
@@ -120,7 +121,7 @@ struct core {
     slot_handle h;
     stream_record* s = streams.take(h);
     if (s == nullptr) return nullptr;
-    s->self = h;
+    s->slot = h.index;
     s->is_ours = ours;
     s->is_bidi = bidi;
     s->ends = bidi ? lifetime::bidi() : ours ? lifetime::uni_out() : lifetime::uni_in();
@@ -130,7 +131,7 @@ struct core {
   }
   [[nodiscard]] bool name(stream_record& s, stream_id id) noexcept {
     s.id = id;
-    s.is_named = by_id.insert(static_cast<std::uint64_t>(id), s.self.index);
+    s.is_named = by_id.insert(static_cast<std::uint64_t>(id), s.slot);
     return s.is_named;
   }
   /// The buffers of a stream that has something under way; null when memory ran out.
@@ -175,7 +176,7 @@ struct core {
     if (!s.has_output()) return rest(s);
     if (!s.is_named || s.is_queued || s.is_blocked) return;
     s.is_queued = true;
-    if (!writable.push(s.self)) fail(errc::out_of_memory);
+    if (!writable.push(handle_of(s))) fail(errc::out_of_memory);
   }
   /// Ends our direction in order, after what is in `out`.
   void finish(stream_record& s) noexcept {
@@ -212,7 +213,7 @@ struct core {
   void retire(stream_record& s) noexcept {
     s.kind = stream_kind::closing;
     s.owner = no_slot;
-    clock.cancel(timer_of(timer_kind::reply, s.self));
+    answered(s);
     s.is_held = false;
     wake_reader(s);
     settle(s);
@@ -222,7 +223,7 @@ struct core {
     s.kind = stream_kind::closing;
     s.owner = no_slot;
     s.is_held = false;
-    clock.cancel(timer_of(timer_kind::reply, s.self));
+    answered(s);
     if (!s.is_named) return abort(s, stream_code::cancelled);
     wake_reader(s);
     finish(s);
@@ -231,7 +232,7 @@ struct core {
   void wake_reader(stream_record& s) noexcept {
     if (s.is_readable || s.is_held || s.is_busy || !s.has_input()) return;
     s.is_readable = true;
-    if (!readable.push(s.self)) fail(errc::out_of_memory);
+    if (!readable.push(handle_of(s))) fail(errc::out_of_memory);
   }
   /// Frees the record once nothing can happen on it any more.
   void settle(stream_record& s) noexcept {
@@ -239,16 +240,20 @@ struct core {
     if (!s.ends.is_over() || s.has_output() || s.has_input()) return rest(s);
     if (s.is_named) by_id.erase(static_cast<std::uint64_t>(s.id));
     identified(s);
-    clock.cancel(timer_of(timer_kind::reply, s.self));
+    answered(s);
     give_buffers(s);
-    streams.give(s.self);
+    streams.give(handle_of(s));
   }
   /// The stream has said what it is.
   void identified(stream_record& s) noexcept {
     if (!s.is_unidentified) return;
     s.is_unidentified = false;
     --unidentified;
-    clock.cancel(timer_of(timer_kind::header, s.self));
+    cancel_timer(timer_kind::stream, handle_of(s));
+  }
+  /// An answer has come, or is not waited for any longer.
+  void answered(stream_record& s) noexcept {
+    if (!s.is_unidentified) cancel_timer(timer_kind::stream, handle_of(s));
   }
   /// The first chunk has been read to its end.
   void drop_chunk(stream_record& s) noexcept {
@@ -271,8 +276,10 @@ struct core {
 
   // ---- timers
 
+  /// Streams have the even numbers, because there are many of them: the heap has a word for each number.
   [[nodiscard]] static std::uint32_t timer_of(timer_kind k, slot_handle h = {}) noexcept {
-    return h.index * static_cast<std::uint32_t>(timer_kind::count_) + static_cast<std::uint32_t>(k);
+    if (k == timer_kind::stream) return h.index * 2;
+    return (h.index * static_cast<std::uint32_t>(timer_kind::count_) + static_cast<std::uint32_t>(k)) * 2 + 1;
   }
   void set_timer(timer_kind k, slot_handle h, duration after) noexcept {
     if (after.us <= 0) return;

@@ -38,7 +38,7 @@ class discovery {
       interests_.give(h);
       return errc::out_of_memory;
     }
-    i->stream = s->self;
+    i->stream = c_.handle_of(*s);
     out = id_of<interest_id>(h);
     const errc why = c_.is_established ? begin(*s) : errc::ok;
     if (why != errc::ok) (void)forget(out);

@@ -103,14 +103,18 @@ class engine {
   }
   void timer_due(std::uint32_t id) noexcept {
     constexpr auto kinds = static_cast<std::uint32_t>(timer_kind::count_);
-    const std::uint32_t index = id / kinds;
-    switch (static_cast<timer_kind>(id % kinds)) {
+    const bool is_stream = id % 2 == 0;
+    id /= 2;
+    const std::uint32_t index = is_stream ? id : id / kinds;
+    switch (is_stream ? timer_kind::stream : static_cast<timer_kind>(id % kinds)) {
+      case timer_kind::stream: {
+        stream_record& s = core.streams[index];
+        return fault(s, s.is_unidentified ? errc::header_timeout : errc::request_timeout);
+      }
       case timer_kind::setup: return core.fail(errc::setup_timeout);
       case timer_kind::goaway: return core.fail(errc::goaway_timeout);
       case timer_kind::straggler: return subscribe.straggler_due(index);
       case timer_kind::initial_set: return discover.initial_set_due(index);
-      case timer_kind::header: return fault(core.streams[index], errc::header_timeout);
-      case timer_kind::reply: return fault(core.streams[index], errc::request_timeout);
       case timer_kind::sample: return signal.sample_due();
       case timer_kind::count_: break;
     }
@@ -225,7 +229,7 @@ class engine {
     frame_piece p;
     const step got = s.buffers->groups.frames().next(in, p, why);
     if (got == step::ready) {
-      core.cancel_timer(timer_kind::reply, s.self);
+      core.answered(s);
       out.emplace(fetch_part{fetch.id(s.owner), p.index, p.timestamp, p.size, p.offset,
                              bytes::share(p.payload, chunk.held_by())});
     }

@@ -133,13 +133,13 @@ class fetching {
       c_.leave(*s);
       return errc::out_of_memory;
     }
-    f.stream = s->self;
+    f.stream = c_.handle_of(*s);
     b->groups.frames() = frame_reader(c_.ver, c_.caps().frame_bytes_max, f.options.frame_start);
     const msg::fetch m{f.names.broadcast(),   f.names.track(),    f.options.priority, f.group,
                        f.options.frame_start, f.options.frame_end};
     if (!c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::fetch))) return errc::out_of_memory;
     const errc e = c_.say<fetch_asker>(*s, m);
-    c_.set_timer(timer_kind::reply, s->self, c_.caps().request_timeout);
+    c_.set_timer(timer_kind::stream, c_.handle_of(*s), c_.caps().request_timeout);
     return e;  // our direction stays open until the answer ends: a FIN would take the request back
   }
   void answer(slot_handle h, fetched& f, const msg::track_info* info, errc why, std::uint64_t code) noexcept {

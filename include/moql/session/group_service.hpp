@@ -40,19 +40,19 @@ class group_service : public request_book {
   /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
   [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
     while (!opening_.empty() && !c_.is_over()) {
-      const schedule::pick p = opening_.best();
-      outgoing& o = outs_[p.item];
+      const auto [key, item] = opening_.top();
+      outgoing& o = outs_[item];
       group_writer::offer offer;
       const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer);
       if (state == group_writer::state::evicted || state == group_writer::state::aborted ||
           state == group_writer::state::short_ || state == group_writer::state::failed) {
-        lose(p.item, state);
+        lose(item, state);
         continue;
       }
-      if (!writing_.empty() && writing_.best().rank > p.rank) return {};
-      opening_.unready(p.flow, p.sequence, p.item);
+      if (!writing_.empty() && writing_.best().rank > key.rank()) return {};
+      opening_.erase(item);
       o.is_opening = true;
-      return outs_.handle_of(p.item);
+      return outs_.handle_of(item);
     }
     return {};
   }
@@ -64,7 +64,7 @@ class group_service : public request_book {
     s->kind = stream_kind::group_out;
     s->owner = out.index;
     ++c_.counts.groups_opened;
-    o->stream = s->self;
+    o->stream = c_.handle_of(*s);
     o->is_opening = false;
     c_.act(set_priority{id, order_of(requests_[o->owner], o->sequence)});
     ready(out.index);
@@ -137,7 +137,7 @@ class group_service : public request_book {
   }
   /// After the peer's GOAWAY nothing new is opened: what has no stream yet is dropped.
   void stop_opening() noexcept {
-    while (!opening_.empty() && !c_.is_over()) lose(opening_.best().item, group_writer::state::evicted);
+    while (!opening_.empty() && !c_.is_over()) lose(opening_.top().id, group_writer::state::evicted);
   }
 
   /// The peer wants nothing more on a stream of ours.

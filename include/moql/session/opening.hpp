@@ -44,7 +44,7 @@ class opening {
     has_stream_ = true;
     is_compat_ = code == static_cast<std::uint64_t>(bidi_type::session_compat);
     s.kind = stream_kind::session;
-    stream_ = s.self;
+    stream_ = c_.handle_of(s);
   }
   [[nodiscard]] step read_session(stream_record& s, byte_view& in, errc& why) noexcept {
     if (is_compat_)
@@ -100,7 +100,7 @@ class opening {
     is_compat_ = !c_.settings.draft_opening;
     stream_record* s = c_.open(stream_kind::session, true, no_slot);
     if (s == nullptr) return errc::out_of_memory;
-    stream_ = s->self;
+    stream_ = c_.handle_of(*s);
     std::uint64_t list[2];
     std::size_t n = 0;
     for (const version v : {lite02, lite01})

@@ -37,7 +37,7 @@ class session {
     if (s == nullptr) return c().fail(errc::out_of_memory);
     s->is_unidentified = true;
     if (++c().unidentified > c().caps().unidentified_streams_max) return e_.fault(*s, errc::limit_exceeded);
-    c().set_timer(detail::timer_kind::header, s->self, c().caps().header_timeout);
+    c().set_timer(detail::timer_kind::stream, c().handle_of(*s), c().caps().header_timeout);
   }
   /// Without an owner `data` must stay valid until `next_event` has returned nothing.
   void on_data(stream_id id, bytes data, bool fin, instant now) noexcept {

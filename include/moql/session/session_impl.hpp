@@ -104,7 +104,7 @@ inline std::optional<action> session::next_open() noexcept {
         (void)waiting.pop();
         e_.fault(*s, errc::going_away);
       } else if (c().is_established || s->kind == detail::stream_kind::session) {
-        return open_stream{static_cast<ticket>(s->self.packed()), dir};
+        return open_stream{static_cast<ticket>(c().handle_of(*s).packed()), dir};
       } else {
         break;
       }

@@ -90,7 +90,7 @@ class signals {
   [[nodiscard]] errc accept_probe(stream_record& s) noexcept {
     if (c_.settings.probe == probe_level::none) return errc::not_supported;
     if (watchers_.size() >= c_.caps().requests_max) return errc::limit_exceeded;
-    if (!watchers_.push(s.self)) return errc::out_of_memory;
+    if (!watchers_.push(c_.handle_of(s))) return errc::out_of_memory;
     s.kind = stream_kind::probe_theirs;
     policy_ = {};  // the first measurement goes out at once
     sample_due();
@@ -105,7 +105,7 @@ class signals {
     const step got = c_.hear<prober>(s, in, m, why);
     if (got != step::ready) return got;
     const auto& p = std::get<msg::probe>(m);
-    c_.cancel_timer(timer_kind::reply, s.self);
+    c_.answered(s);
     const bool is_target = s.kind == stream_kind::probe_theirs;
     // whoever only reports ignores targets. 03 and 04 have no levels.
     if (!is_target || !has_setup(c_.ver) || c_.settings.probe == probe_level::increase)
@@ -114,7 +114,7 @@ class signals {
   }
   /// A Probe stream is over, or the peer reads no more reports on it.
   void probe_ended(stream_record& s, errc why, std::uint64_t code) noexcept {
-    if (s.kind != stream_kind::probe_ours) return forget_watcher(s.self);
+    if (s.kind != stream_kind::probe_ours) return forget_watcher(c_.handle_of(s));
     probe_ = {};
     c_.tell(probe_closed{why, code});
   }
@@ -132,7 +132,7 @@ class signals {
     stream_record* s = c_.open(stream_kind::goaway_ours, true, no_slot);
     if (s == nullptr || !c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::goaway))) return errc::out_of_memory;
     has_sent_goaway_ = true;
-    goaway_ = s->self;
+    goaway_ = c_.handle_of(*s);
     c_.set_timer(timer_kind::goaway, {}, drain);
     return c_.say<goaway_sender>(*s, msg::goaway{uri});
   }
@@ -180,7 +180,7 @@ class signals {
     if (has_setup(c_.ver) && opening_.peer().probe == probe_level::none) return errc::not_supported;
     stream_record* s = c_.open(stream_kind::probe_ours, true, no_slot);
     if (s == nullptr || !c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::probe))) return errc::out_of_memory;
-    probe_ = s->self;
+    probe_ = c_.handle_of(*s);
     return target_ == 0 ? errc::ok : send_target(*s);
   }
   [[nodiscard]] errc send_target(stream_record& s) noexcept {

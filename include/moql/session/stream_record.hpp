@@ -78,9 +78,9 @@ struct stream_buffers {
 struct stream_record {
   explicit stream_record(memory = {}) noexcept {}
 
-  slot_handle self{};
   stream_id id{no_stream};
   stream_buffers* buffers{};     ///< Null while nothing is under way.
+  std::uint32_t slot{no_slot};   ///< Its own.
   std::uint32_t owner{no_slot};  ///< The slot of whatever this stream serves.
   machine_progress said{};
   lifetime ends{};
@@ -103,6 +103,7 @@ struct stream_record {
   bool drop_later : 1 {};   ///< Its input is to be dropped once it is not busy.
 
   void recycle() noexcept { *this = stream_record(); }
+  [[nodiscard]] std::uint64_t key() const noexcept { return static_cast<std::uint64_t>(id); }
   /// Bytes that wait to be written.
   [[nodiscard]] byte_view unsent() const noexcept {
     return buffers == nullptr ? byte_view{} : buffers->out.view().subspan(buffers->out_sent);

@@ -77,7 +77,7 @@ class subscribing {
       free_slot(h, *s);
       return errc::out_of_memory;
     }
-    s->stream = r->self;
+    s->stream = c_.handle_of(*r);
     out = id_of<subscription_id>(h);
     const errc why = c_.is_established ? write_request(*r) : errc::ok;
     if (why != errc::ok) (void)unsubscribe(out);
@@ -138,7 +138,7 @@ class subscribing {
     if (got != step::ready) return got;
     const slot_handle h = subs_.handle_of(r.owner);
     subscribed& s = subs_[r.owner];
-    c_.cancel_timer(timer_kind::reply, r.self);
+    c_.answered(r);
     why = errc::ok;
     if (const auto* ok = std::get_if<msg::subscribe_ok>(&m))
       why = take_ok(h, s, *ok);
@@ -175,8 +175,8 @@ class subscribing {
     stream_buffers& b = *r.buffers;
     b.sequence = g.sequence;
     b.after = s.first_group;
-    if (b.after != no_slot) group_at(b.after).before = r.self.index;
-    s.first_group = r.self.index;
+    if (b.after != no_slot) group_at(b.after).before = r.slot;
+    s.first_group = r.slot;
     ++c_.counts.groups_in;
     tell(subs_.handle_of(i), group_started{id(i), g.sequence, g.frame_start});
     return errc::ok;
