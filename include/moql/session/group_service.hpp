@@ -11,9 +11,9 @@ class group_service : public request_book {
   using request_book::request_book;
 
   /// Brings subscriptions whose cache changed up to date. Cost: what changed. Pauses while a good number of answers
-  /// wait to be written, so that their buffers serve again for the next.
+  /// and ends wait to be written, so that what they need serves again for the next.
   void catch_up() noexcept {
-    while (!dirty_.empty() && !c_.is_over() && c_.writable.size() < answers_at_once) {
+    while (!dirty_.empty() && !c_.is_over() && c_.writable.size() + finishing_.size() < pending_max) {
       const slot_handle h = dirty_.pop();
       request* r = requests_.find(h);
       if (r == nullptr) continue;
@@ -33,9 +33,9 @@ class group_service : public request_book {
   }
   /// Whether some are not up to date: until they are, nobody knows which group matters most.
   [[nodiscard]] bool is_behind() const noexcept { return !dirty_.empty() && !c_.is_over(); }
-  [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty() && !is_behind(); }
+  [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty() && finishing_.empty() && !is_behind(); }
   [[nodiscard]] bool has_output() const noexcept {
-    return !dirty_.empty() || !writing_.empty() || !opening_.empty();
+    return !dirty_.empty() || !finishing_.empty() || !writing_.empty() || !opening_.empty();
   }
   /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
   [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
@@ -75,8 +75,21 @@ class group_service : public request_book {
     o->is_opening = false;
     ready(out.index);
   }
-  /// The best group stream that has something to write. Valid until `wrote`.
+  /// The best group stream that has something to write. Valid until `wrote`. Ends go first: they cost no bytes, and
+  /// streams that are over make room for others.
   [[nodiscard]] bool next_write(write_request& w) noexcept {
+    while (!finishing_.empty() && !c_.is_over()) {
+      const slot_handle h = finishing_.pop();
+      outgoing* o = outs_.find(h);
+      if (o == nullptr || !is_writable(*o)) continue;
+      const auto state = o->cursor.look(*requests_[o->owner].cache(), scratch_, offer_);
+      if (state == group_writer::state::data && offer_.fin && offer_.pieces.empty()) {
+        w = {c_.streams.find(o->stream)->id, {}, true};
+        return true;
+      }
+      ready(h.index);
+    }
+    if (is_behind()) return false;
     while (!writing_.empty() && !c_.is_over()) {
       const schedule::pick p = writing_.best();
       outgoing& o = outs_[p.item];
@@ -229,10 +242,17 @@ class group_service : public request_book {
               &session_counters::groups_expired);
     } else if (is_too_far_behind(o, *g)) {
       give_up(i, stream_code::too_far_behind);
-    } else {
+    } else if (!is_writable(o) || !o.cursor.lacks_only_its_end(*g) || !finishing_.push(outs_.handle_of(i))) {
       return ready(i);
+    } else {
+      return;
     }
     drop(r, s, sequence, sequence, lost);
+  }
+  /// Whether it has a stream that takes something, and a cache.
+  [[nodiscard]] bool is_writable(const outgoing& o) noexcept {
+    const stream_record* s = c_.streams.find(o.stream);
+    return s != nullptr && !s->is_blocked && requests_[o.owner].cache() != nullptr;
   }
   /// What came of a group since the peer stopped reading it is more than may wait for it.
   [[nodiscard]] bool is_too_far_behind(const outgoing& o, const cached_group& g) noexcept {
@@ -280,8 +300,9 @@ class group_service : public request_book {
     return c_.datagrams.add({r.wire_id, g.sequence, g.frames[0].timestamp, payload}, c_.ver);
   }
 
-  static constexpr std::size_t answers_at_once = 16;
+  static constexpr std::size_t pending_max = 16;
 
+  queue<slot_handle> finishing_{c_.mem};  ///< Groups that lack only the end of their stream.
   group_writer::scratch scratch_{};
   group_writer::offer offer_{};  ///< What `next_write` showed last.
 };

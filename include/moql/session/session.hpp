@@ -282,6 +282,7 @@ class session {
   [[nodiscard]] bool prepare(detail::queued_event& q) noexcept;
   void free(const detail::queued_event& q) noexcept;
   void next_other(std::optional<event>& out) noexcept;
+  [[nodiscard]] bool next_control(write_request& w) noexcept;
   [[nodiscard]] std::optional<action> next_open() noexcept;
 
   detail::engine e_;

@@ -138,27 +138,35 @@ inline void session::on_open_blocked(ticket t) noexcept {
 }
 
 inline std::optional<write_request> session::next_write() noexcept {
-  if (c().is_over()) return {};
-  e_.publish.catch_up();
+  write_request w;
+  do {
+    if (c().is_over()) return {};
+    e_.publish.catch_up();
+    if (next_control(w)) return w;
+    if (e_.publish.next_write(w)) {
+      offered_ = {0, w.fin, false};
+      for (const chunk& piece : w.pieces) offered_.size += piece.size;
+      return w;
+    }
+  } while (e_.publish.is_behind());
+  return {};
+}
+
+inline bool session::next_control(write_request& w) noexcept {
   while (!c().writable.empty()) {
     detail::stream_record* s = c().streams.find(c().writable.front());
     if (s == nullptr || !s->is_queued || s->is_blocked || !s->has_output()) {
       if (s != nullptr) s->is_queued = false;
       (void)c().writable.pop();
-      if (c().writable.empty()) e_.publish.catch_up();
       continue;
     }
     const byte_view unsent = s->unsent();
     control_piece_ = {unsent.data(), unsent.size(), nullptr};
-    const std::size_t n = control_piece_.size == 0 ? 0 : 1;
     offered_ = {control_piece_.size, s->fin_wanted && !s->fin_written, true};
-    return write_request{s->id, {&control_piece_, n}, offered_.fin};
+    w = {s->id, {&control_piece_, std::size_t{unsent.empty() ? 0u : 1u}}, offered_.fin};
+    return true;
   }
-  write_request w;
-  if (!e_.publish.next_write(w)) return {};
-  offered_ = {0, w.fin, false};
-  for (const chunk& piece : w.pieces) offered_.size += piece.size;
-  return w;
+  return false;
 }
 
 inline void session::on_written(stream_id id, const write_result& r) noexcept {

@@ -94,6 +94,12 @@ class group_writer {
     offset_ = 0;
     settle();
   }
+  /// Whether all of a complete group has been written, and only the FIN has not.
+  [[nodiscard]] bool lacks_only_its_end(const cached_group& g) const noexcept {
+    const wire_log& log = g.logs[static_cast<std::size_t>(layout_)];
+    return plain_ && g.state == group_state::complete && piece_ == log.pieces.size() &&
+           log.frames_done == g.frames.size() && log.parts_done == g.parts.size();
+  }
   [[nodiscard]] slot_handle group() const noexcept { return group_; }
   [[nodiscard]] bool has_written() const noexcept { return has_written_; }
   /// Why the publisher gave the group up.
