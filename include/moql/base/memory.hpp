@@ -6,8 +6,8 @@
 
 namespace moql {
 
-/// An allocator. `take` returns memory aligned for any scalar type, or null when there is none; `give` gets it back with
-/// its size. Used by one thread at a time.
+/// An allocator. `take` returns memory aligned for any scalar type, or null when there is none; `give` gets it back
+/// with its size. Used by one thread at a time.
 struct memory_source {
   void* (*take)(void* context, std::size_t size) noexcept = +[](void*, std::size_t size) noexcept {
     return std::malloc(size);

@@ -14,8 +14,8 @@
 
 namespace moql {
 
-/// Elements must be nothrow-movable, and fewer than 2^31. Up to `Inside` of them, which must be trivially copyable then,
-/// need no memory. References are valid until the next growth, and while the array stays where it is.
+/// Elements must be nothrow-movable, and fewer than 2^31. Up to `Inside` of them, which must be trivially copyable
+/// then, need no memory. References are valid until the next growth, and while the array stays where it is.
 template <class T, std::uint32_t Inside = 0>
 class vec {
   static_assert(Inside == 0 || std::is_trivially_copyable_v<T>);
@@ -93,7 +93,11 @@ class vec {
     return at;
   }
   void truncate(std::size_t n) noexcept {
-    while (size_ > n) data()[--size_].~T();
+    if constexpr (std::is_trivially_destructible_v<T>) {
+      if (n < size_) size_ = static_cast<std::uint32_t>(n);
+    } else {
+      while (size_ > n) data()[--size_].~T();
+    }
   }
   void pop() noexcept { truncate(size_ - 1); }
   /// Keeps the memory, so that a recycled slot does not allocate again.

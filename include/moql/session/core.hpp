@@ -65,6 +65,7 @@ struct core {
   slab<stream_record> streams;
   slab<stream_buffers> buffers;
   basic_slot_index<keys_in<stream_record>> by_id;
+  stream_record* last_found = nullptr;  ///< Most often the same again.
   queue<slot_handle> readable;
   queue<slot_handle> writable;  ///< Control streams with output, in turn.
   queue<slot_handle> opening_bidi;
@@ -96,10 +97,16 @@ struct core {
 
   // ---- streams
 
-  [[nodiscard]] slot_handle handle_of(const stream_record& s) noexcept { return streams.handle_of(s.slot); }
-  [[nodiscard]] stream_record* find(stream_id id) noexcept {
+  [[nodiscard]] static slot_handle handle_of(const stream_record& s) noexcept {
+    return slab<stream_record>::handle_of(s, s.slot);
+  }
+  [[nodiscard]] MOQL_INLINE stream_record* find(stream_id id) noexcept {
+    if (last_found != nullptr && last_found->id == id) return last_found;
+    return look_up(id);
+  }
+  [[nodiscard]] MOQL_NOINLINE stream_record* look_up(stream_id id) noexcept {
     const std::uint32_t i = by_id.find(static_cast<std::uint64_t>(id));
-    return i == slot_index::none ? nullptr : &streams[i];
+    return i == slot_index::none ? nullptr : last_found = &streams[i];
   }
   /// A stream of ours that waits for the transport to name it; null when memory ran out.
   [[nodiscard]] stream_record* open(stream_kind kind, bool bidi, std::uint32_t owner) noexcept {
@@ -135,17 +142,18 @@ struct core {
     return s.is_named;
   }
   /// The buffers of a stream that has something under way; null when memory ran out.
-  [[nodiscard]] stream_buffers* buffers_of(stream_record& s) noexcept {
-    if (s.buffers == nullptr) {
-      slot_handle h;
-      s.buffers = buffers.take(h);
-      if (s.buffers != nullptr) s.buffers->self = h;
-    }
+  [[nodiscard]] MOQL_INLINE stream_buffers* buffers_of(stream_record& s) noexcept {
+    return s.buffers != nullptr ? s.buffers : take_buffers(s);
+  }
+  [[nodiscard]] MOQL_NOINLINE stream_buffers* take_buffers(stream_record& s) noexcept {
+    slot_handle h;
+    s.buffers = buffers.take(h);
+    if (s.buffers != nullptr) s.buffers->self = h;
     return s.buffers;
   }
   /// Gives them back if nothing is under way any more.
   void rest(stream_record& s) noexcept {
-    if (s.buffers != nullptr && !s.is_busy && s.is_at_rest()) give_buffers(s);
+    if (!s.keeps_buffers() && s.buffers != nullptr && !s.is_busy && s.is_at_rest()) give_buffers(s);
   }
   void give_buffers(stream_record& s) noexcept {
     if (s.buffers != nullptr) buffers.give(s.buffers->self);
@@ -237,7 +245,11 @@ struct core {
   /// Frees the record once nothing can happen on it any more.
   void settle(stream_record& s) noexcept {
     if (s.is_busy) return;
-    if (!s.ends.is_over() || s.has_output() || s.has_input()) return rest(s);
+    if (s.ends.is_over() && !s.has_output() && !s.has_input()) return free(s);
+    rest(s);
+  }
+  MOQL_NOINLINE void free(stream_record& s) noexcept {
+    if (last_found == &s) last_found = nullptr;
     if (s.is_named) by_id.erase(static_cast<std::uint64_t>(s.id));
     identified(s);
     answered(s);

@@ -42,10 +42,8 @@ class group_service : public request_book {
     while (!opening_.empty() && !c_.is_over()) {
       const auto [key, item] = opening_.top();
       outgoing& o = outs_[item];
-      group_writer::offer offer;
-      const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer);
-      if (state == group_writer::state::evicted || state == group_writer::state::aborted ||
-          state == group_writer::state::short_ || state == group_writer::state::failed) {
+      const auto state = o.cursor.glance(*requests_[o.owner].cache());
+      if (state != group_writer::state::data) {
         lose(item, state);
         continue;
       }
@@ -242,7 +240,8 @@ class group_service : public request_book {
               &session_counters::groups_expired);
     } else if (is_too_far_behind(o, *g)) {
       give_up(i, stream_code::too_far_behind);
-    } else if (!is_writable(o) || !o.cursor.lacks_only_its_end(*g) || !finishing_.push(outs_.handle_of(i))) {
+    } else if (g->state == group_state::open || !is_writable(o) || !o.cursor.lacks_only_its_end(*g) ||
+               !finishing_.push(outs_.handle_of(i))) {
       return ready(i);
     } else {
       return;

@@ -56,10 +56,9 @@ class opening {
     stream_record* s = c_.streams.find(stream_);
     if (s == nullptr || !s->ends.can_send()) return errc::wrong_state;
     const msg::session_update m{bitrate};
-    const errc e = is_compat_ ? (c_.is_client() ? c_.say<compat_client_side>(*s, m)
-                                                : c_.say<compat_server_side>(*s, m))
-                              : (c_.is_client() ? c_.say<session_client_side>(*s, m)
-                                                : c_.say<session_server_side>(*s, m));
+    const errc e = is_compat_
+                       ? (c_.is_client() ? c_.say<compat_client_side>(*s, m) : c_.say<compat_server_side>(*s, m))
+                       : (c_.is_client() ? c_.say<session_client_side>(*s, m) : c_.say<session_server_side>(*s, m));
     c_.flush(*s);
     return e;
   }

@@ -9,13 +9,7 @@ namespace moql::detail {
 class request_book {
  public:
   explicit request_book(core& c) noexcept
-      : c_(c),
-        requests_(c.mem),
-        names_(c.mem),
-        outs_(c.mem),
-        writing_(c.mem),
-        opening_(c.mem),
-        dirty_(c.mem) {}
+      : c_(c), requests_(c.mem), names_(c.mem), outs_(c.mem), writing_(c.mem), opening_(c.mem), dirty_(c.mem) {}
   request_book(const request_book&) = delete;
   request_book& operator=(const request_book&) = delete;
   ~request_book() {
@@ -268,7 +262,7 @@ class request_book {
   slab<track_names> names_;  ///< Of requests that the application has not heard yet.
   slot_handle told_{};       ///< The request that it heard last.
   slab<outgoing> outs_;
-  schedule writing_;                    ///< Group streams that have something to write.
+  schedule writing_;                   ///< Group streams that have something to write.
   indexed_heap<opening_key> opening_;  ///< Groups that wait for a stream.
   queue<slot_handle> dirty_;
   std::size_t subscriptions_ = 0;

@@ -43,16 +43,17 @@ struct request {
   } heard;
   std::uint64_t wire_id = 0;  ///< Subscribe ID.
   slot_handle stream{};
-  std::uint64_t next_arrival = 0;  ///< Groups of the cache before it have been looked at.
-  maybe_number start{};            ///< Resolved.
-  ranges handled;                  ///< Groups that were sent or dropped.
+  std::uint64_t next_arrival = 0;              ///< Groups of the cache before it have been looked at.
+  maybe_number start{};                        ///< Resolved.
+  ranges handled;                              ///< Groups that were sent or dropped.
   [[no_unique_address]] kept_delivery want{};  ///< A FETCH keeps its priority, group and frame bounds here.
   request_kind kind{};
   bool is_serving : 1 = false;
   bool is_gone : 1 = false;
-  bool was_told : 1 = false;   ///< The application has heard of it.
-  bool was_empty : 1 = false;  ///< The cache, when serving began: the first group that came since is the first one sent.
-  bool is_dirty : 1 = false;   ///< In the list of requests whose cache changed.
+  bool was_told : 1 = false;  ///< The application has heard of it.
+  bool was_empty : 1 =
+      false;                  ///< The cache, when serving began: the first group that came since is the first one sent.
+  bool is_dirty : 1 = false;  ///< In the list of requests whose cache changed.
   bool has_said_ok : 1 = false;
   bool has_said_start : 1 = false;
   bool has_said_end : 1 = false;

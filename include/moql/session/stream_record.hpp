@@ -36,8 +36,8 @@ enum class stream_kind : std::uint8_t {
 
 inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
 
-/// What a stream needs only while bytes of it are under way, or to be read as frames. Its buffers keep their room when it
-/// goes from one stream to another.
+/// What a stream needs only while bytes of it are under way, or to be read as frames. Its buffers keep their room when
+/// it goes from one stream to another.
 struct stream_buffers {
   explicit stream_buffers(memory m = {}) noexcept : reader(m), out(m), in(m) {
     // Now this kind of stream uses it, now that. With room for common messages from the start, a session that has seen
@@ -55,7 +55,7 @@ struct stream_buffers {
   std::size_t in_read{};  ///< Bytes of the first chunk that are taken.
   std::uint64_t in_code{};
   std::optional<std::uint64_t> type{};  ///< What the peer opened it as, while that cannot be acted on yet.
-  // Group streams that come in.
+  // Group streams that come in; set by whoever makes it one.
   group_reader groups{};
   std::uint64_t sequence{};
   std::uint32_t before{no_slot};  ///< Siblings of one owner.
@@ -67,11 +67,7 @@ struct stream_buffers {
     out_sent = 0;
     in.clear();
     in_read = 0;
-    in_code = 0;
     type.reset();
-    groups = {};
-    sequence = 0;
-    before = after = no_slot;
   }
 };
 
@@ -121,19 +117,19 @@ struct stream_record {
   [[nodiscard]] bool has_output() const noexcept {
     return !out_dead && (!unsent().empty() || (fin_wanted && !fin_written));
   }
-  /// Whether what comes next off it are frames of a group.
+  /// Whether what comes next off it, the first of the streams to read, are frames of a group.
   [[nodiscard]] bool has_frames() const noexcept {
-    return kind == stream_kind::group_in && is_readable && !is_held && has_bytes() && buffers->groups.has_header();
+    return kind == stream_kind::group_in && !is_held && !buffers->in.empty() && buffers->groups.has_header();
   }
   [[nodiscard]] bool has_bytes() const noexcept { return buffers != nullptr && !buffers->in.empty(); }
   [[nodiscard]] bool has_input() const noexcept { return has_bytes() || ((in_fin || in_reset) && !in_end_seen); }
   /// Whether part of a message has come.
   [[nodiscard]] bool is_inside() const noexcept { return buffers != nullptr && buffers->reader.is_inside(); }
-  /// Whether there is nothing in its buffers that it will need again.
-  [[nodiscard]] bool is_at_rest() const noexcept {
-    return kind != stream_kind::unknown && kind != stream_kind::group_in && kind != stream_kind::fetch_ours &&
-           unsent().empty() && !has_input() && !is_inside();
+  /// Whether there is something in its buffers that it will need as long as it is what it is: its type, its frames.
+  [[nodiscard]] bool keeps_buffers() const noexcept {
+    return kind == stream_kind::group_in || kind == stream_kind::fetch_ours || kind == stream_kind::unknown;
   }
+  [[nodiscard]] bool is_at_rest() const noexcept { return unsent().empty() && !has_input() && !is_inside(); }
 };
 
 }  // namespace moql::detail

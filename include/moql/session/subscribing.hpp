@@ -96,8 +96,7 @@ class subscribing {
     if (!has_ranges(c_.ver)) return errc::not_supported;
     stream_record* r = c_.streams.find(s->stream);
     if (r == nullptr || !r->ends.can_send()) return errc::wrong_state;
-    if (const errc e = c_.say<subscribe_asker>(*r, msg::subscribe_update{want}); e != errc::ok)
-      return e;
+    if (const errc e = c_.say<subscribe_asker>(*r, msg::subscribe_update{want}); e != errc::ok) return e;
     s->options.want = want;
     if (s->lowest && want.group_start.value_or(0) < *s->lowest) s->lowest = want.group_start;
     c_.flush(*r);
@@ -174,6 +173,7 @@ class subscribing {
     r.owner = i;
     stream_buffers& b = *r.buffers;
     b.sequence = g.sequence;
+    b.before = no_slot;
     b.after = s.first_group;
     if (b.after != no_slot) group_at(b.after).before = r.slot;
     s.first_group = r.slot;

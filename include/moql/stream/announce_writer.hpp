@@ -26,7 +26,8 @@ class announce_writer {
   }
   /// The opening reply and the initial set, which must not name a suffix twice. Nothing matching is an answer too
   ///
-  [[nodiscard]] errc open(machine_progress& s, std::span<const offered_route> initial, vec<std::uint8_t>& out) noexcept {
+  [[nodiscard]] errc open(machine_progress& s, std::span<const offered_route> initial,
+                          vec<std::uint8_t>& out) noexcept {
     if (has_announce_init(version_)) {
       list_.clear();
       for (const offered_route& r : initial)

@@ -1,6 +1,7 @@
 #pragma once
-/// A cursor over a cached group: what one subscriber (or one Fetch) still has to be sent. It is a position; what it shows
-/// lies in the cache, and its own few bytes of header are made when they are shown. Draft 06 sections 7.19 and 7.20.
+/// A cursor over a cached group: what one subscriber (or one Fetch) still has to be sent. It is a position; what it
+/// shows lies in the cache, and its own few bytes of header are made when they are shown. Draft 06 sections 7.19
+/// and 7.20.
 
 #include "../delivery/track_cache.hpp"
 #include "../message/stream_type.hpp"
@@ -62,6 +63,14 @@ class group_writer {
       return look_closely(cache, room, out);
     const std::span<const chunk> log = g->logs[static_cast<std::size_t>(layout_)].pieces.view();
     return show(log, log.size(), g->state == group_state::complete, out);
+  }
+  /// Like `look`, without showing anything: `data` unless something is wrong.
+  [[nodiscard]] state glance(track_cache& cache) noexcept {
+    cached_group* g = cache.group(group_);
+    if (g == nullptr) return state::evicted;
+    if (g->state == group_state::aborted) return state::aborted;
+    if (!g->catch_up(layout_)) return state::failed;
+    return begun_ || begin(*g) ? state::data : state::short_;
   }
   /// The transport took `n` bytes of the last offer; `fin` if that was offered and all of it was taken.
   void wrote(track_cache& cache, std::size_t n, bool fin) noexcept {
@@ -151,11 +160,8 @@ class group_writer {
   }
   MOQL_NOINLINE state look_closely(track_cache& cache, scratch& room, offer& out) noexcept {
     if (fin_written_) return state::idle;
-    cached_group* g = cache.group(group_);
-    if (g == nullptr) return state::evicted;
-    if (g->state == group_state::aborted) return state::aborted;
-    if (!g->catch_up(layout_)) return state::failed;
-    if (!begun_ && !begin(*g)) return state::short_;
+    if (const state s = glance(cache); s != state::data) return s;
+    const cached_group* g = cache.group(group_);
     const std::span<const chunk> log = g->logs[static_cast<std::size_t>(layout_)].pieces.view();
     std::size_t end = begun_ ? log.size() : piece_;
     bool whole = begun_ && g->state == group_state::complete;
@@ -239,7 +245,7 @@ class group_writer {
   version version_ = lite06;
   frame_layout layout_ = frame_layout::timed;
   std::uint8_t offered_ = 0;  ///< Pieces of the log in the last offer.
-  bool is_group_ = false;  ///< Has a type and a GROUP header.
+  bool is_group_ = false;     ///< Has a type and a GROUP header.
   bool plain_ = false;
   bool begun_ = false;
   bool has_written_ = false;
