@@ -96,7 +96,7 @@ class slab {
   };
   [[nodiscard]] static bool is_taken(const cell& c) noexcept { return (c.generation & 1) != 0; }
   static constexpr std::uint32_t none = ~std::uint32_t{0};
-  static constexpr std::uint32_t per_block = sizeof(T) > 512 ? 4 : 16;
+  static constexpr std::uint32_t per_block = sizeof(T) > 192 ? 4 : 16;
   [[nodiscard]] cell& at(std::uint32_t i) noexcept { return blocks_[i / per_block][i % per_block]; }
 
   memory memory_;

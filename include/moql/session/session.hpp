@@ -44,7 +44,7 @@ class session {
     c().now = now;
     detail::stream_record* s = c().is_over() ? nullptr : c().find(id);
     if (s == nullptr || !s->ends.can_receive() || s->in_fin || s->in_reset) return;
-    s->in_fin = fin;
+    if (fin) s->in_fin = true;
     if (!data.empty()) {
       c().counts.bytes_in += data.size();
       c().buffered += data.size();

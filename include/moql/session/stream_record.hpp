@@ -81,22 +81,22 @@ struct stream_record {
   machine_progress said{};
   lifetime ends{};
   stream_kind kind{stream_kind::unknown};
-  bool is_ours : 1 {};
-  bool is_bidi : 1 {};
-  bool is_named : 1 {};         ///< The transport has given it an id.
-  bool is_queued : 1 {};        ///< In the list of control streams that may write.
-  bool is_readable : 1 {};      ///< In the list of streams to read.
-  bool is_unidentified : 1 {};  ///< Its type, or its group header, is missing: counted and timed.
-  bool is_held : 1 {};          ///< Its bytes wait for something else: TRACK_INFO, the peer's SETUP, the version.
-  bool is_blocked : 1 {};       ///< The transport took less than was offered.
-  bool fin_wanted : 1 {};
-  bool fin_written : 1 {};
-  bool in_fin : 1 {};  ///< The peer ended its direction; after the bytes in `in`.
-  bool in_reset : 1 {};
-  bool in_end_seen : 1 {};  ///< That end has been handled.
-  bool out_dead : 1 {};     ///< Nothing may be written any more.
+  bool is_readable : 1 {};  ///< In the list of streams to read.
+  bool is_held : 1 {};      ///< Its bytes wait for something else: TRACK_INFO, the peer's SETUP, the version.
   bool is_busy : 1 {};      ///< Being read right now: neither its input nor the record may be freed.
   bool drop_later : 1 {};   ///< Its input is to be dropped once it is not busy.
+  bool in_fin : 1 {};       ///< The peer ended its direction; after the bytes in `in`.
+  bool in_reset : 1 {};
+  bool in_end_seen : 1 {};      ///< That end has been handled.
+  bool is_unidentified : 1 {};  ///< Its type, or its group header, is missing: counted and timed.
+  bool is_ours : 1 {};
+  bool is_bidi : 1 {};
+  bool is_named : 1 {};    ///< The transport has given it an id.
+  bool is_queued : 1 {};   ///< In the list of control streams that may write.
+  bool is_blocked : 1 {};  ///< The transport took less than was offered.
+  bool fin_wanted : 1 {};
+  bool fin_written : 1 {};
+  bool out_dead : 1 {};  ///< Nothing may be written any more.
 
   void recycle() noexcept { *this = stream_record(); }
   [[nodiscard]] std::uint64_t key() const noexcept { return static_cast<std::uint64_t>(id); }
