@@ -43,7 +43,7 @@ class schedule {
                                  group_order order) noexcept {
     flow_id id = free_;
     if (id != none) {
-      free_ = flows_[id].next_free;
+      free_ = static_cast<flow_id>(flows_[id].start);
     } else {
       id = static_cast<flow_id>(flows_.size());
       if (!heap_.reserve(id + 1) || !flows_.reserve(id + 1) || !levels_.grow()) return none;
@@ -80,7 +80,7 @@ class schedule {
     if (has_solo_ && solo_flow_ == id) has_solo_ = false;
     levels_.leave(f.level);
     f.live = false;
-    f.next_free = free_;
+    f.start = free_;
     free_ = id;
     heap_.erase(id);
   }
@@ -145,13 +145,13 @@ class schedule {
     [[nodiscard]] std::uint64_t key() const noexcept {
       return static_cast<std::uint64_t>(0xffffu - rank) << 48 | start;
     }
-    detail::backlog ready;
-    std::uint64_t start = 0;  // of its next write, on the clock of its level; in the past after a pause
-    flow_id next_free = no_flow;
-    std::uint32_t level = 0;
+    [[no_unique_address]] detail::backlog ready;  // what follows fills its padding
     std::uint16_t rank = 0;
     group_order order = group_order::newest_first;
     bool live = false;
+    // Of its next write, on the clock of its level; in the past after a pause. While not in use, the next that is free.
+    std::uint64_t start = 0;
+    std::uint32_t level = 0;
   };
   [[nodiscard]] flow& at(flow_id id) noexcept {
     expects(id < flows_.size() && flows_[id].live);
