@@ -79,6 +79,7 @@ struct core {
   vec<char> reason;
   vec<char> path;
   std::uint64_t buffered = 0;    ///< Bytes of chunks that wait to be read.
+  std::uint64_t chunks = 0;      ///< And how many those are.
   std::size_t unidentified = 0;  ///< Streams of the peer's that have not said what they are.
   session_counters counts{};
   output_listener* listener = nullptr;
@@ -182,6 +183,9 @@ struct core {
   /// Something was added to what is to be written, or the end is wanted.
   void flush(stream_record& s) noexcept {
     if (!s.has_output()) return rest(s);
+    // A peer that does not read what it is told. Announcements have a gentler end: only their stream is reset.
+    if (s.kind != stream_kind::announce_theirs && s.unsent().size() > caps().control_backlog_bytes_max)
+      return fail(errc::limit_exceeded);
     if (!s.is_named || s.is_queued || s.is_blocked) return;
     s.is_queued = true;
     if (!writable.push(handle_of(s))) fail(errc::out_of_memory);
@@ -272,6 +276,7 @@ struct core {
     stream_buffers& b = *s.buffers;
     const std::size_t size = b.in.front().size();
     buffered -= size;
+    --chunks;
     b.in_read = 0;
     (void)b.in.pop();
     if (s.ends.can_receive()) act(give_credit{s.id, size});
@@ -282,7 +287,10 @@ struct core {
       return;
     }
     s.drop_later = false;
-    while (s.has_bytes()) buffered -= s.buffers->in.pop().size();
+    while (s.has_bytes()) {
+      buffered -= s.buffers->in.pop().size();
+      --chunks;
+    }
     if (s.buffers != nullptr) s.buffers->in_read = 0;
   }
 

@@ -28,7 +28,7 @@ class publishing : public group_service {
       if (has_ranges(c_.ver)) r->start = live_start(cache, c_.ver, r->want);  // what is said now holds
       say_ok(*r, *s, r->start);
     }
-    mark_dirty(*r);
+    mark_dirty(slot_of(id).index);
     return errc::ok;
   }
   [[nodiscard]] errc answer(request_id id, const msg::track_info& info) noexcept {
@@ -159,7 +159,7 @@ class publishing : public group_service {
       i = next;
     }
     r.next_arrival = r.cache()->arrivals_begin();  // an end that moved up may let in what was passed over
-    mark_dirty(r);
+    mark_dirty(h.index);
     return errc::ok;
   }
   [[nodiscard]] errc take_fetch(slot_handle h, request& r, const msg::fetch& m) noexcept {

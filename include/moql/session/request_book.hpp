@@ -61,19 +61,20 @@ class request_book {
 
   void listen(slot_handle h, request& r, track_cache& cache) noexcept {
     r.heard.home = this;
-    r.heard.self = h;
+    r.heard.index = h.index;
     r.heard.changed = [](cache_listener* l) noexcept {
       auto* heard = static_cast<request::listener*>(l);
-      heard->home->mark_dirty(heard->home->requests_[heard->self.index]);
+      heard->home->mark_dirty(heard->index);
     };
     r.next_arrival = cache.arrivals_begin();
     cache.attach(r.heard);
   }
-  void mark_dirty(request& r) noexcept {
+  void mark_dirty(std::uint32_t index) noexcept {
+    request& r = requests_[index];
     if (r.is_dirty) return;
     r.is_dirty = true;
     const bool is_first = dirty_.empty();
-    if (!dirty_.push(r.heard.self)) c_.fail(errc::out_of_memory);
+    if (!dirty_.push(requests_.handle_of(index))) c_.fail(errc::out_of_memory);
     if (is_first && c_.listener != nullptr) c_.listener->wake(c_.listener);
   }
 

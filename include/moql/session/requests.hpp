@@ -40,9 +40,11 @@ struct request {
 
   struct listener : cache_listener {
     class request_book* home = nullptr;
-    slot_handle self{};
-  } heard;
-  std::uint64_t wire_id = 0;  ///< Subscribe ID.
+    std::uint32_t index = no_slot;
+  };
+  [[no_unique_address]] listener heard{};  // what follows fills its padding
+  std::uint32_t opened_at = 0;             ///< When it last got a stream, by the count of those.
+  std::uint64_t wire_id = 0;               ///< Subscribe ID.
   slot_handle stream{};
   std::uint64_t next_arrival = 0;              ///< Groups of the cache before it have been looked at.
   maybe_number start{};                        ///< Resolved.
@@ -61,7 +63,6 @@ struct request {
   flow_id writing = no_flow;
   std::uint32_t first_out = no_slot;  ///< Its group streams, and the answer to a FETCH.
   std::uint32_t names = no_slot;      ///< Until the application has heard them.
-  std::uint32_t opened_at = 0;        ///< When it last got a stream, by the count of those.
 
   [[nodiscard]] track_cache* cache() const noexcept { return heard.cache; }
   void recycle() noexcept {

@@ -48,7 +48,8 @@ class session {
     if (!data.empty()) {
       c().counts.bytes_in += data.size();
       c().buffered += data.size();
-      if (c().buffered > c().caps().buffered_bytes_max) return c().fail(errc::limit_exceeded);
+      const std::uint64_t most = c().caps().buffered_bytes_max;
+      if (c().buffered > most || ++c().chunks * chunk_cost > most) return c().fail(errc::limit_exceeded);
       detail::stream_buffers* b = c().buffers_of(*s);
       if (b == nullptr || !b->in.push(std::move(data))) return c().fail(errc::out_of_memory);
     }
@@ -86,6 +87,7 @@ class session {
   void on_datagram(bytes data, instant now) noexcept {
     c().now = now;
     if (c().is_over() || e_.datagrams_in.size() >= c().caps().datagrams_max) return;
+    if (data.size() > datagram_bytes_max) return;
     ++c().counts.datagrams_in;
     (void)e_.datagrams_in.push(std::move(data));
   }
@@ -263,6 +265,7 @@ class session {
   void wake(output_listener* l) noexcept { c().listener = l; }
 
  private:
+  static constexpr std::uint64_t chunk_cost = 64;  ///< What keeping a chunk takes besides its bytes, at most.
   static constexpr std::uint64_t group_ticket = std::uint64_t{1} << 63;
 
   [[nodiscard]] detail::core& c() noexcept { return e_.core; }

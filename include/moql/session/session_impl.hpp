@@ -119,6 +119,7 @@ inline std::optional<action> session::next_open() noexcept {
 inline void session::on_opened(ticket t, stream_id id, instant now) noexcept {
   c().now = now;
   if (c().is_over()) return;
+  if (c().find(id) != nullptr) return c().fail(errc::bad_argument);  // the transport names two streams alike
   const auto raw = static_cast<std::uint64_t>(t);
   if ((raw & group_ticket) != 0) return e_.publish.opened(slot_handle::unpack(raw & ~group_ticket), id);
   detail::stream_record* s = c().streams.find(slot_handle::unpack(raw));

@@ -142,8 +142,8 @@ class group_writer {
       const msg::group m{.subscribe_id = subscribe_id_, .sequence = g.sequence, .frame_start = first_frame_};
       to = encode_measured(m, version_, measure(m, version_), w.p);
     }
-    if (!begun_ || first_frame_ == 0) return;
-    const msg::frame m = restarted(g.frames[static_cast<std::size_t>(first_frame_)]);
+    if (!begun_ || first_frame_ == g.first_frame) return;
+    const msg::frame m = restarted(g.frames[static_cast<std::size_t>(first_frame_ - g.first_frame)]);
     (void)encode_measured(m, version_, measure(m, version_), to);
   }
 
