@@ -25,18 +25,19 @@ constexpr std::uint64_t relay_hop = 20;
 struct ledger {
   std::size_t bytes = 0;
   std::size_t requests = 0;
-  [[nodiscard]] memory get() {
-    return {+[](void* l, std::size_t size) noexcept {
-              static_cast<ledger*>(l)->bytes += size;
-              ++static_cast<ledger*>(l)->requests;
-              return std::malloc(size);
-            },
-            +[](void* l, void* block, std::size_t size) noexcept {
-              static_cast<ledger*>(l)->bytes -= size;
-              std::free(block);
-            },
-            this};
-  }
+  [[nodiscard]] memory get() const { return {&source}; }
+
+ private:
+  memory_source source{+[](void* l, std::size_t size) noexcept {
+                         static_cast<ledger*>(l)->bytes += size;
+                         ++static_cast<ledger*>(l)->requests;
+                         return std::malloc(size);
+                       },
+                       +[](void* l, void* block, std::size_t size) noexcept {
+                         static_cast<ledger*>(l)->bytes -= size;
+                         std::free(block);
+                       },
+                       this};
 };
 
 struct relayed {

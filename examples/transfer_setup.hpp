@@ -34,13 +34,15 @@ struct transfer_result {
 /// Counts how often the library asks for memory.
 struct allocation_counter {
   std::uint64_t count = 0;
-  [[nodiscard]] moql::memory get() {
-    return {+[](void* context, std::size_t size) noexcept {
-              ++static_cast<allocation_counter*>(context)->count;
-              return std::malloc(size);
-            },
-            +[](void*, void* block, std::size_t) noexcept { std::free(block); }, this};
-  }
+  moql::memory_source source{+[](void* context, std::size_t size) noexcept {
+                               ++static_cast<allocation_counter*>(context)->count;
+                               return std::malloc(size);
+                             },
+                             +[](void*, void* block, std::size_t) noexcept { std::free(block); }, this};
+  allocation_counter() = default;
+  allocation_counter(const allocation_counter&) = delete;
+  allocation_counter& operator=(const allocation_counter&) = delete;
+  [[nodiscard]] moql::memory get() const noexcept { return {&source}; }
 };
 
 inline constexpr std::uint64_t for_ever_ms = (std::uint64_t{1} << 53) - 1;

@@ -18,30 +18,32 @@ struct counting_memory {
   bool was_refused = false;
   bool sizes_match = true;
 
-  [[nodiscard]] memory get() {
-    return {+[](void* context, std::size_t size) noexcept -> void* {
-              auto& m = *static_cast<counting_memory*>(context);
-              const std::size_t number = m.requests++;
-              if (m.fails_once ? number == m.allowed : number >= m.allowed) {
-                m.was_refused = true;
-                return nullptr;
-              }
-              void* p = std::malloc(size == 0 ? 1 : size);
-              m.out[p] = size;
-              m.bytes += size;
-              if (m.bytes > m.bytes_high) m.bytes_high = m.bytes;
-              return p;
-            },
-            +[](void* context, void* block, std::size_t size) noexcept {
-              auto& m = *static_cast<counting_memory*>(context);
-              const auto i = m.out.find(block);
-              m.sizes_match = m.sizes_match && i != m.out.end() && i->second == size;
-              if (i != m.out.end()) m.out.erase(i);
-              m.bytes -= size;
-              std::free(block);
-            },
-            this};
-  }
+  memory_source source{+[](void* context, std::size_t size) noexcept -> void* {
+                         auto& m = *static_cast<counting_memory*>(context);
+                         const std::size_t number = m.requests++;
+                         if (m.fails_once ? number == m.allowed : number >= m.allowed) {
+                           m.was_refused = true;
+                           return nullptr;
+                         }
+                         void* p = std::malloc(size == 0 ? 1 : size);
+                         m.out[p] = size;
+                         m.bytes += size;
+                         if (m.bytes > m.bytes_high) m.bytes_high = m.bytes;
+                         return p;
+                       },
+                       +[](void* context, void* block, std::size_t size) noexcept {
+                         auto& m = *static_cast<counting_memory*>(context);
+                         const auto i = m.out.find(block);
+                         m.sizes_match = m.sizes_match && i != m.out.end() && i->second == size;
+                         if (i != m.out.end()) m.out.erase(i);
+                         m.bytes -= size;
+                         std::free(block);
+                       },
+                       this};
+  counting_memory() = default;
+  counting_memory(const counting_memory&) = delete;
+  counting_memory& operator=(const counting_memory&) = delete;
+  [[nodiscard]] memory get() const noexcept { return {&source}; }
 };
 
 }  // namespace moql

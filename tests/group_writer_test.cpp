@@ -280,7 +280,7 @@ TEST_CASE("a group that loses its place, or is given up, says so at the next loo
   aborted.start_group(cache.handle_of(2), lite06, 1, 2, 0, {});
   REQUIRE(cache.abort_group(2, stream_code::too_far_behind) == errc::ok);
   CHECK(aborted.look(cache, room, offer) == state::aborted);
-  CHECK(aborted.code() == stream_code::too_far_behind);
+  CHECK(aborted.code(cache) == stream_code::too_far_behind);
   CHECK_FALSE(aborted.has_written());
 }
 

@@ -814,7 +814,7 @@ TEST_CASE("a warm network does not allocate, and everything comes back") {
     std::size_t requests = 0;
     std::ptrdiff_t out = 0;
   } count;
-  memory m;
+  memory_source m;
   m.context = &count;
   m.take = [](void* c, std::size_t n) noexcept -> void* {
     ++static_cast<counted*>(c)->requests;
@@ -830,7 +830,7 @@ TEST_CASE("a warm network does not allocate, and everything comes back") {
     o.stream_window = 4000;
     o.connection_window = 3000;
     o.chunk_min = o.chunk_max = 700;  // drawn sizes would now and then want a size of buffer for the first time
-    loopback_network net(o, m);
+    loopback_network net(o, {&m});
     struct quiet {
       std::size_t got = 0;
       void on_open(stream_id, direction, instant) noexcept {}
@@ -873,12 +873,12 @@ TEST_CASE("a network without memory counts that and stays whole") {
   };
   for (std::size_t allowed = 0; allowed < 40; ++allowed) {
     limited l{allowed};
-    memory m;
+    memory_source m;
     m.context = &l;
     m.take = [](void* c, std::size_t n) noexcept -> void* {
       return static_cast<limited*>(c)->left-- == 0 ? (static_cast<limited*>(c)->left = 0, nullptr) : std::malloc(n);
     };
-    world w({}, m);
+    world w({}, {&m});
     for (int i = 0; i < 20; ++i) {
       const auto r = w.net.a().open(direction::uni);
       if (r.status != transport_status::ok) continue;

@@ -144,8 +144,9 @@ TEST_CASE("small writes to a send queue share a buffer [seed 10.1]") {
 }
 
 TEST_CASE("a send queue without memory takes nothing and stays whole [seed 10.1]") {
-  const memory none{+[](void*, std::size_t) noexcept -> void* { return nullptr; },
-                    +[](void*, void*, std::size_t) noexcept {}, nullptr};
+  const memory_source nothing{+[](void*, std::size_t) noexcept -> void* { return nullptr; },
+                              +[](void*, void*, std::size_t) noexcept {}, nullptr};
+  const memory none{&nothing};
   buffer_pool empty(none), pool;
   shared_text a("abc");
   send_queue poor(none);

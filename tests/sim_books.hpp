@@ -61,27 +61,29 @@ struct balance {
   std::size_t allowed = SIZE_MAX;  ///< The request with this number, from 0, fails; and all later ones unless `once`.
   bool once = false;
   bool sizes_match = true;
-  [[nodiscard]] memory get() {
-    return {+[](void* context, std::size_t size) noexcept -> void* {
-              auto& b = *static_cast<balance*>(context);
-              const std::size_t number = b.requests++;
-              if (b.once ? number == b.allowed : number >= b.allowed) return nullptr;
-              auto* p = static_cast<std::size_t*>(std::malloc(size + 16));
-              *p = size;
-              ++b.blocks;
-              b.bytes += size;
-              return p + 2;
-            },
-            +[](void* context, void* block, std::size_t size) noexcept {
-              auto& b = *static_cast<balance*>(context);
-              auto* p = static_cast<std::size_t*>(block) - 2;
-              b.sizes_match = b.sizes_match && *p == size;
-              --b.blocks;
-              b.bytes -= *p;
-              std::free(p);
-            },
-            this};
-  }
+  memory_source source{+[](void* context, std::size_t size) noexcept -> void* {
+                         auto& b = *static_cast<balance*>(context);
+                         const std::size_t number = b.requests++;
+                         if (b.once ? number == b.allowed : number >= b.allowed) return nullptr;
+                         auto* p = static_cast<std::size_t*>(std::malloc(size + 16));
+                         *p = size;
+                         ++b.blocks;
+                         b.bytes += size;
+                         return p + 2;
+                       },
+                       +[](void* context, void* block, std::size_t size) noexcept {
+                         auto& b = *static_cast<balance*>(context);
+                         auto* p = static_cast<std::size_t*>(block) - 2;
+                         b.sizes_match = b.sizes_match && *p == size;
+                         --b.blocks;
+                         b.bytes -= *p;
+                         std::free(p);
+                       },
+                       this};
+  balance() = default;
+  balance(const balance&) = delete;
+  balance& operator=(const balance&) = delete;
+  [[nodiscard]] memory get() const noexcept { return {&source}; }
 };
 
 /// All payload is cut from one buffer of noise, so that any slice can be checked, and its shares are counted.

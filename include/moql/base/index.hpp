@@ -1,19 +1,40 @@
 #pragma once
 /// A small hash index from 64-bit keys to 32-bit slots: open addressing, backward-shift erase, no tombstones.
 
-#include "vec.hpp"
+#include "slab.hpp"
 
 namespace moql {
 
-class slot_index {
+/// Where an index has its keys: beside the slots' numbers...
+struct kept_keys {
+  struct cell {
+    std::uint64_t key;
+    std::uint32_t value;
+  };
+  [[nodiscard]] static cell make(std::uint64_t key, std::uint32_t value) noexcept { return {key, value}; }
+  [[nodiscard]] static std::uint64_t key_of(const cell& c) noexcept { return c.key; }
+};
+/// ... or in the slots themselves, as `T::key()`: a quarter of the memory. A key must not change while it is indexed.
+template <class T>
+struct keys_in {
+  struct cell {
+    std::uint32_t value;
+  };
+  const slab<T>* slots;
+  [[nodiscard]] static cell make(std::uint64_t, std::uint32_t value) noexcept { return {value}; }
+  [[nodiscard]] std::uint64_t key_of(const cell& c) const noexcept { return (*slots)[c.value].key(); }
+};
+
+template <class Keys>
+class basic_slot_index {
  public:
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
-  explicit slot_index(memory m = {}) noexcept : cells_(m) {}
+  explicit basic_slot_index(memory m = {}, Keys keys = {}) noexcept : keys_(keys), cells_(m) {}
   [[nodiscard]] std::uint32_t find(std::uint64_t key) const noexcept {
     if (cells_.empty()) return none;
     for (std::size_t i = home(key);; i = (i + 1) & mask())
-      if (cells_[i].value == none || cells_[i].key == key) return cells_[i].value;
+      if (cells_[i].value == none || keys_.key_of(cells_[i]) == key) return cells_[i].value;
   }
   /// False when memory ran out. The key must not be there yet.
   [[nodiscard]] bool insert(std::uint64_t key, std::uint32_t value) noexcept {
@@ -32,7 +53,7 @@ class slot_index {
     std::size_t i = home(key);
     for (;; i = (i + 1) & mask()) {
       if (cells_[i].value == none) return;
-      if (cells_[i].key == key) break;
+      if (keys_.key_of(cells_[i]) == key) break;
     }
     --size_;
     for (std::size_t j = i;;) {
@@ -40,7 +61,7 @@ class slot_index {
       for (;;) {
         j = (j + 1) & mask();
         if (cells_[j].value == none) return;
-        const std::size_t h = home(cells_[j].key);
+        const std::size_t h = home(keys_.key_of(cells_[j]));
         if (i <= j ? (i < h && h <= j) : (i < h || h <= j)) continue;  // already where it belongs
         break;
       }
@@ -51,10 +72,7 @@ class slot_index {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
-  struct cell {
-    std::uint64_t key;
-    std::uint32_t value;
-  };
+  using cell = typename Keys::cell;
   [[nodiscard]] std::size_t mask() const noexcept { return cells_.size() - 1; }
   [[nodiscard]] std::size_t home(std::uint64_t key) const noexcept {
     return static_cast<std::size_t>((key * 0x9e3779b97f4a7c15u) >> 32) & mask();
@@ -62,23 +80,26 @@ class slot_index {
   void put(std::uint64_t key, std::uint32_t value) noexcept {
     std::size_t i = home(key);
     while (cells_[i].value != none) i = (i + 1) & mask();
-    cells_[i] = {key, value};
+    cells_[i] = Keys::make(key, value);
   }
   [[nodiscard]] bool grow() noexcept {
     vec<cell> old = std::move(cells_);
     const std::size_t n = old.empty() ? 16 : old.size() * 2;
     if (cell* at = cells_.extend(n)) {
-      for (std::size_t i = 0; i < n; ++i) at[i] = {0, none};
+      for (std::size_t i = 0; i < n; ++i) at[i] = Keys::make(0, none);
     } else {
       cells_ = std::move(old);
       return false;
     }
     for (const cell& c : old)
-      if (c.value != none) put(c.key, c.value);
+      if (c.value != none) put(keys_.key_of(c), c.value);
     return true;
   }
+  [[no_unique_address]] Keys keys_;
   vec<cell> cells_;
   std::size_t size_ = 0;
 };
+
+using slot_index = basic_slot_index<kept_keys>;
 
 }  // namespace moql

@@ -34,11 +34,13 @@ struct limits {
   std::size_t requests_max = 1'000;
   /// Streams of the peer's on which not even a type has arrived, or a group header is missing.
   std::size_t unidentified_streams_max = 1'000;
-  /// Bytes of chunks that wait in the session because the application has not drained events.
+  /// Bytes of chunks that wait in the session because the application has not drained events; and 64 times as many as there
+  /// are chunks, for tiny ones take more than they hold.
   std::size_t buffered_bytes_max = 64 * 1024 * 1024;
   /// Gaps remembered per subscription; beyond it the oldest gap is reported as lost at once.
   std::size_t gaps_max = 256;
-  /// Control bytes that wait for a peer that does not read; beyond it that stream is reset.
+  /// Control bytes that wait for a peer that does not read. Beyond it an Announce stream is reset; on any other the
+  /// session ends, for what is missing there cannot be made up for.
   std::size_t control_backlog_bytes_max = 1024 * 1024;
   /// Payload that may arrive in a group while the peer does not read it; beyond it that group is reset
   /// (TOO_FAR_BEHIND). Nothing is held for a slow reader but a place in the cache; this bounds how stale that gets.

@@ -6,9 +6,9 @@
 
 namespace moql {
 
-/// `take` returns memory aligned for any scalar type, or null when there is none; `give` returns it with its size.
-/// Used by one thread at a time. The context must outlive every object made from it.
-struct memory {
+/// An allocator. `take` returns memory aligned for any scalar type, or null when there is none; `give` gets it back
+/// with its size. Used by one thread at a time.
+struct memory_source {
   void* (*take)(void* context, std::size_t size) noexcept = +[](void*, std::size_t size) noexcept {
     return std::malloc(size);
   };
@@ -16,10 +16,22 @@ struct memory {
     std::free(block);
   };
   void* context = nullptr;
+};
 
-  [[nodiscard]] void* allocate(std::size_t size) const noexcept { return take(context, size); }
+/// One pointer, because every container keeps one. The source must outlive every object made from it; without one,
+/// memory is that of `malloc`.
+struct memory {
+  const memory_source* source = nullptr;
+
+  [[nodiscard]] void* allocate(std::size_t size) const noexcept {
+    return source != nullptr ? source->take(source->context, size) : std::malloc(size);
+  }
   void release(void* block, std::size_t size) const noexcept {
-    if (block != nullptr) give(context, block, size);
+    if (block == nullptr) return;
+    if (source != nullptr)
+      source->give(source->context, block, size);
+    else
+      std::free(block);
   }
 };
 

@@ -37,7 +37,7 @@ class queue {
     head_ = 0;
   }
   vec<T> items_;
-  std::size_t head_ = 0;
+  std::uint32_t head_ = 0;
 };
 
 }  // namespace moql

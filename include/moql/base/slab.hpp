@@ -49,18 +49,17 @@ class slab {
       ::new (static_cast<void*>(&at(i))) cell(memory_);
     }
     cell& c = at(i);
-    c.live = true;
+    ++c.generation;
     handle = {i, c.generation};
     ++count_;
     return &c.value;
   }
   void give(slot_handle handle) noexcept {
     cell& c = at(handle.index);
-    expects(c.live && c.generation == handle.generation);
+    expects(is_taken(c) && c.generation == handle.generation);
     c.value.recycle();
-    c.live = false;
     ++c.generation;
-    if (c.generation == 0) c.generation = 1;
+    if (c.generation == 0) c.generation = 2;
     c.next_free = free_;
     free_ = handle.index;
     --count_;
@@ -68,30 +67,36 @@ class slab {
   [[nodiscard]] MOQL_INLINE T* find(slot_handle handle) noexcept {
     if (handle.index >= made_) return nullptr;
     cell& c = at(handle.index);
-    return c.live && c.generation == handle.generation ? &c.value : nullptr;
+    return c.generation == handle.generation ? &c.value : nullptr;
   }
   /// The slot's value, whatever its generation: for indices that the owner keeps in step itself.
   [[nodiscard]] T& operator[](std::uint32_t index) noexcept { return at(index).value; }
   [[nodiscard]] const T& operator[](std::uint32_t index) const noexcept {
     return blocks_[index / per_block][index % per_block].value;
   }
-  [[nodiscard]] slot_handle handle_of(std::uint32_t index) noexcept { return {index, at(index).generation}; }
+  [[nodiscard]] slot_handle handle_of(std::uint32_t index) noexcept {
+    return {index, at(index).generation | 1};  // names nothing if the slot is free
+  }
+  /// The same for a value that lives in slot `index`.
+  [[nodiscard]] static slot_handle handle_of(const T& value, std::uint32_t index) noexcept {
+    return {index, reinterpret_cast<const cell*>(&value)->generation};  // the value is a cell's first member
+  }
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   void for_each(auto&& f) noexcept {
     for (std::uint32_t i = 0; i < made_; ++i)
-      if (at(i).live) f(slot_handle{i, at(i).generation}, at(i).value);
+      if (is_taken(at(i))) f(slot_handle{i, at(i).generation}, at(i).value);
   }
 
  private:
   struct cell {
     explicit cell(memory m) noexcept : value(m) {}
     T value;
-    std::uint32_t generation = 1;
+    std::uint32_t generation = 0;  // odd while somebody lives there
     std::uint32_t next_free = none;
-    bool live = false;
   };
+  [[nodiscard]] static bool is_taken(const cell& c) noexcept { return (c.generation & 1) != 0; }
   static constexpr std::uint32_t none = ~std::uint32_t{0};
-  static constexpr std::uint32_t per_block = sizeof(T) > 512 ? 4 : 16;
+  static constexpr std::uint32_t per_block = sizeof(T) > 192 ? 4 : 16;
   [[nodiscard]] cell& at(std::uint32_t i) noexcept { return blocks_[i / per_block][i % per_block]; }
 
   memory memory_;

@@ -99,11 +99,11 @@ class backlog {
     const std::size_t room = n / 2 + 1;
     if (items_.extend(room) == nullptr) return false;
     move(room, 0, n);
-    head_ = room;
+    head_ = static_cast<std::uint32_t>(room);
     return true;
   }
-  vec<member> items_;
-  std::size_t head_ = 0;
+  vec<member, 1> items_;  ///< One at a time is usual, and needs no memory.
+  std::uint32_t head_ = 0;
 };
 
 }  // namespace moql::detail

@@ -31,37 +31,22 @@ class levels {
   };
 
   /// `first` is where every clock begins; only tests have a reason to give it.
-  levels(memory m, std::uint64_t first) noexcept : levels_(m), index_(m), first_(first & time_max) {}
-
-  /// Room for one level more, so that `join` needs no memory: there are no more levels than flows. False when memory
-  /// ran out.
-  [[nodiscard]] bool grow() noexcept {
-    const auto at = static_cast<std::uint32_t>(levels_.size());
-    // An unused level lies in the index as well, under a key that is no rank: giving it one cannot make the index grow.
-    if (!levels_.reserve(at + 1) || !index_.insert(unused(at), at)) return false;
-    expects(levels_.push({.next_free = free_}));
-    free_ = at;
-    return true;
+  levels(memory m, std::uint64_t first) noexcept : levels_(m), index_(m), first_(first & time_max) {
+    expects(levels_.push({.now = first_, .last = first_}));  // there is room inside
   }
-  /// One flow more at these priorities; the level's number, good for `leave`.
+
+  /// One flow more at these priorities; the level's number, good for `leave`. Cannot fail: without memory the flow
+  /// shares one clock with all who found none, which may cost it its fair share but nothing else.
   [[nodiscard]] std::uint32_t join(std::uint16_t rank) noexcept {
     std::uint32_t at = index_.find(rank);
-    if (at == slot_index::none) {
-      at = free_;
-      expects(at != slot_index::none);
-      free_ = levels_[at].next_free;
-      levels_[at] = {.now = first_, .last = first_, .rank = rank};
-      index_.erase(unused(at));
-      expects(index_.insert(rank, at));
-    }
+    if (at == slot_index::none) at = make(rank);
     ++levels_[at].flows;
     return at;
   }
   void leave(std::uint32_t at) noexcept {
     level& l = levels_[at];
-    if (--l.flows != 0) return;
+    if (--l.flows != 0 || at == common) return;
     index_.erase(l.rank);
-    expects(index_.insert(unused(at), at));
     l.next_free = free_;
     free_ = at;
   }
@@ -69,8 +54,21 @@ class levels {
   [[nodiscard]] const level& operator[](std::uint32_t at) const noexcept { return levels_[at]; }
 
  private:
-  static constexpr std::uint64_t unused(std::uint32_t at) noexcept { return 0x10000u + std::uint64_t{at}; }
-  vec<level> levels_;
+  static constexpr std::uint32_t common = 0;
+  static constexpr std::size_t numbers_max = 0x10000;  // a flow has 16 bits for one
+
+  [[nodiscard]] std::uint32_t make(std::uint16_t rank) noexcept {
+    if (free_ == slot_index::none) {
+      if (levels_.size() == numbers_max || !levels_.push({})) return common;
+      free_ = static_cast<std::uint32_t>(levels_.size() - 1);
+    }
+    const std::uint32_t at = free_;
+    if (!index_.insert(rank, at)) return common;
+    free_ = levels_[at].next_free;
+    levels_[at] = {.now = first_, .last = first_, .rank = rank};
+    return at;
+  }
+  vec<level, 1> levels_;
   slot_index index_;
   std::uint64_t first_;
   std::uint32_t free_ = slot_index::none;

@@ -133,7 +133,7 @@ class ranges {
   [[nodiscard]] std::size_t touching(std::uint64_t first) const noexcept {
     return at_or_after(first == 0 ? 0 : first - 1);
   }
-  vec<interval> items_;
+  vec<interval, 1> items_;  // a track without gaps needs no memory
 };
 
 }  // namespace moql

@@ -43,18 +43,18 @@ class schedule {
                                  group_order order) noexcept {
     flow_id id = free_;
     if (id != none) {
-      free_ = flows_[id].next_free;
+      free_ = static_cast<flow_id>(flows_[id].start);
     } else {
       id = static_cast<flow_id>(flows_.size());
-      if (!heap_.reserve(id + 1) || !flows_.reserve(id + 1) || !levels_.grow()) return none;
+      if (!heap_.reserve(id + 1) || !flows_.reserve(id + 1)) return none;
       expects(flows_.push(flow(memory_)));
     }
     flow& f = flows_[id];
     f.rank = rank_of(subscriber_priority, publisher_priority);
     f.order = order;
     f.live = true;
-    f.level = levels_.join(f.rank);
-    f.start = levels_[f.level].last;
+    f.level = levels_.join(f.rank) & 0xffffu;
+    f.start = levels_[f.level].last & detail::levels::time_max;
     return id;
   }
   /// Other priorities or another order for a flow, in flight or not. Its ready streams stay, and so does its place
@@ -69,7 +69,7 @@ class schedule {
     const std::uint64_t ahead = f.start > then ? f.start - then : 0;
     levels_.leave(f.level);
     f.rank = rank;
-    f.level = levels_.join(rank);
+    f.level = levels_.join(rank) & 0xffffu;
     move(f, levels_[f.level].now + ahead);
     if (heap_.contains(id)) heap_.update(id, f.key());
   }
@@ -80,7 +80,7 @@ class schedule {
     if (has_solo_ && solo_flow_ == id) has_solo_ = false;
     levels_.leave(f.level);
     f.live = false;
-    f.next_free = free_;
+    f.start = free_;
     free_ = id;
     heap_.erase(id);
   }
@@ -145,13 +145,13 @@ class schedule {
     [[nodiscard]] std::uint64_t key() const noexcept {
       return static_cast<std::uint64_t>(0xffffu - rank) << 48 | start;
     }
-    detail::backlog ready;
-    std::uint64_t start = 0;  // of its next write, on the clock of its level; in the past after a pause
-    flow_id next_free = no_flow;
-    std::uint32_t level = 0;
+    [[no_unique_address]] detail::backlog ready;  // what follows fills its padding
     std::uint16_t rank = 0;
     group_order order = group_order::newest_first;
     bool live = false;
+    // Of its next write, on the clock of its level; in the past after a pause. While not in use, the next that is free.
+    std::uint64_t start : 48 = 0;
+    std::uint64_t level : 16 = 0;
   };
   [[nodiscard]] flow& at(flow_id id) noexcept {
     expects(id < flows_.size() && flows_[id].live);
@@ -167,11 +167,13 @@ class schedule {
     return true;
   }
   void move(flow& f, std::uint64_t start) noexcept {
-    f.start = start;
     detail::levels::level& l = levels_[f.level];
-    if (l.last < start) l.last = start;
-    if (start > detail::levels::time_max) [[unlikely]]
+    if (start > detail::levels::time_max) [[unlikely]] {
+      start -= l.now;
       restart(f.level);
+    }
+    f.start = start & detail::levels::time_max;
+    if (l.last < start) l.last = start;
   }
   /// Once in 2^48 bytes the clock of a level starts again; how far its flows are apart stays.
   MOQL_NOINLINE void restart(std::uint32_t level) noexcept {
@@ -179,7 +181,7 @@ class schedule {
     for (std::size_t i = 0; i < flows_.size(); ++i) {
       flow& f = flows_[i];
       if (!f.live || f.level != level) continue;
-      f.start = f.start > l.now ? f.start - l.now : 0;
+      f.start = (f.start > l.now ? f.start - l.now : 0) & detail::levels::time_max;
       if (const auto id = static_cast<flow_id>(i); heap_.contains(id)) heap_.update(id, f.key());
     }
     l.last -= l.now;

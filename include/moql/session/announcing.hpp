@@ -107,14 +107,14 @@ class announcing {
     slot_handle h;
     audience* a = audiences_.take(h);
     if (a == nullptr) return errc::out_of_memory;
-    a->stream = s.self;
+    a->stream = c_.handle_of(s);
     s.kind = stream_kind::announce_theirs;
     s.owner = h.index;
     return errc::ok;
   }
   [[nodiscard]] step read(stream_record& s, byte_view& in, errc& why) noexcept {
     announce_teller::incoming m;
-    const step got = announce_teller::receive(s.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<announce_teller>(s, in, m, why);
     if (got != step::ready) return got;
     audience& a = audiences_[s.owner];
     const auto& ask = std::get<msg::announce_request>(m);
@@ -232,7 +232,8 @@ class announcing {
         fits = fits && initial_.push(offer(p, suffix));
     });
     a.is_answered = true;
-    const errc e = fits ? a.told.open(s.state, initial_.view(), s.out) : errc::out_of_memory;
+    stream_buffers* b = c_.buffers_of(s);
+    const errc e = fits && b != nullptr ? a.told.open(s.said, initial_.view(), b->out) : errc::out_of_memory;
     if (e != errc::ok) return c_.fail(e);
     c_.flush(s);
   }
@@ -247,10 +248,12 @@ class announcing {
         suffix = {};
       }
       const published* p = best(a, path, suffix);
-      const errc e =
-          p == nullptr ? a.told.hide(s->state, suffix, s->out) : a.told.show(s->state, offer(*p, suffix), s->out);
+      stream_buffers* b = c_.buffers_of(*s);
+      const errc e = b == nullptr   ? errc::out_of_memory
+                     : p == nullptr ? a.told.hide(s->said, suffix, b->out)
+                                    : a.told.show(s->said, offer(*p, suffix), b->out);
       if (e != errc::ok) return c_.fail(e);
-      if (s->out.size() - s->out_sent > c_.caps().control_backlog_bytes_max) {
+      if (s->unsent().size() > c_.caps().control_backlog_bytes_max) {
         s->kind = stream_kind::closing;
         s->owner = no_slot;
         audiences_.give(h);

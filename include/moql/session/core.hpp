@@ -24,14 +24,15 @@ struct queued_event {
 };
 
 /// What a timer belongs to; with a slot it makes the timer's number.
-enum class timer_kind : std::uint8_t { setup, goaway, straggler, initial_set, header, reply, sample, count_ };
+enum class timer_kind : std::uint8_t { stream, setup, goaway, straggler, initial_set, sample, count_ };
 
 struct core {
   core(const config& c, memory m) noexcept
       : settings(c),
         mem(m),
         streams(m),
-        by_id(m),
+        buffers(m),
+        by_id(m, {&streams}),
         readable(m),
         writable(m),
         opening_bidi(m),
@@ -62,7 +63,9 @@ struct core {
   std::uint64_t close_code = 0;
 
   slab<stream_record> streams;
-  slot_index by_id;
+  slab<stream_buffers> buffers;
+  basic_slot_index<keys_in<stream_record>> by_id;
+  stream_record* last_found = nullptr;  ///< Most often the same again.
   queue<slot_handle> readable;
   queue<slot_handle> writable;  ///< Control streams with output, in turn.
   queue<slot_handle> opening_bidi;
@@ -76,6 +79,7 @@ struct core {
   vec<char> reason;
   vec<char> path;
   std::uint64_t buffered = 0;    ///< Bytes of chunks that wait to be read.
+  std::uint64_t chunks = 0;      ///< And how many those are.
   std::size_t unidentified = 0;  ///< Streams of the peer's that have not said what they are.
   session_counters counts{};
   output_listener* listener = nullptr;
@@ -94,16 +98,23 @@ struct core {
 
   // ---- streams
 
-  [[nodiscard]] stream_record* find(stream_id id) noexcept {
+  [[nodiscard]] static slot_handle handle_of(const stream_record& s) noexcept {
+    return slab<stream_record>::handle_of(s, s.slot);
+  }
+  [[nodiscard]] MOQL_INLINE stream_record* find(stream_id id) noexcept {
+    if (last_found != nullptr && last_found->id == id) return last_found;
+    return look_up(id);
+  }
+  [[nodiscard]] MOQL_NOINLINE stream_record* look_up(stream_id id) noexcept {
     const std::uint32_t i = by_id.find(static_cast<std::uint64_t>(id));
-    return i == slot_index::none ? nullptr : &streams[i];
+    return i == slot_index::none ? nullptr : last_found = &streams[i];
   }
   /// A stream of ours that waits for the transport to name it; null when memory ran out.
   [[nodiscard]] stream_record* open(stream_kind kind, bool bidi, std::uint32_t owner) noexcept {
     slot_handle h;
     stream_record* s = streams.take(h);
     if (s == nullptr) return nullptr;
-    s->self = h;
+    s->slot = h.index;
     s->kind = kind;
     s->is_ours = true;
     s->is_bidi = bidi;
@@ -118,7 +129,7 @@ struct core {
     slot_handle h;
     stream_record* s = streams.take(h);
     if (s == nullptr) return nullptr;
-    s->self = h;
+    s->slot = h.index;
     s->is_ours = ours;
     s->is_bidi = bidi;
     s->ends = bidi ? lifetime::bidi() : ours ? lifetime::uni_out() : lifetime::uni_in();
@@ -128,18 +139,56 @@ struct core {
   }
   [[nodiscard]] bool name(stream_record& s, stream_id id) noexcept {
     s.id = id;
-    s.is_named = by_id.insert(static_cast<std::uint64_t>(id), s.self.index);
+    s.is_named = by_id.insert(static_cast<std::uint64_t>(id), s.slot);
     return s.is_named;
   }
-  /// Writes one byte or two: the stream's type.
-  [[nodiscard]] static bool put_type(stream_record& s, std::uint64_t type) noexcept {
-    return s.out.push(static_cast<std::uint8_t>(type));  // every type is below 64
+  /// The buffers of a stream that has something under way; null when memory ran out.
+  [[nodiscard]] MOQL_INLINE stream_buffers* buffers_of(stream_record& s) noexcept {
+    return s.buffers != nullptr ? s.buffers : take_buffers(s);
   }
-  /// Something was added to `out`, or the end is wanted.
+  [[nodiscard]] MOQL_NOINLINE stream_buffers* take_buffers(stream_record& s) noexcept {
+    slot_handle h;
+    s.buffers = buffers.take(h);
+    if (s.buffers != nullptr) s.buffers->self = h;
+    return s.buffers;
+  }
+  /// Gives them back if nothing is under way any more.
+  void rest(stream_record& s) noexcept {
+    if (!s.keeps_buffers() && s.buffers != nullptr && !s.is_busy && s.is_at_rest()) give_buffers(s);
+  }
+  void give_buffers(stream_record& s) noexcept {
+    if (s.buffers != nullptr) buffers.give(s.buffers->self);
+    s.buffers = nullptr;
+  }
+  /// The stream's type.
+  [[nodiscard]] bool put_type(stream_record& s, std::uint64_t type) noexcept {
+    stream_buffers* b = buffers_of(s);
+    return b != nullptr && b->out.push(static_cast<std::uint8_t>(type));  // every type is below 64: one byte
+  }
+  /// Adds a message to what is to be written.
+  template <class Side, class M>
+  [[nodiscard]] errc say(stream_record& s, const M& m) noexcept {
+    stream_buffers* b = buffers_of(s);
+    return b == nullptr ? errc::out_of_memory : Side::send(s.said, ver, m, b->out);
+  }
+  /// Takes a message off `in`, which lies in the stream's buffers.
+  template <class Side>
+  [[nodiscard]] step hear(stream_record& s, byte_view& in, typename Side::incoming& m, errc& why) noexcept {
+    return Side::receive(s.said, s.buffers->reader, ver, caps(), in, m, why);
+  }
+  template <class Side>
+  [[nodiscard]] errc hear_fin(stream_record& s) const noexcept {
+    return Side::receive_fin(s.said, s.is_inside(), ver);
+  }
+  /// Something was added to what is to be written, or the end is wanted.
   void flush(stream_record& s) noexcept {
-    if (!s.is_named || s.is_queued || s.is_blocked || !s.has_output()) return;
+    if (!s.has_output()) return rest(s);
+    // A peer that does not read what it is told. Announcements have a gentler end: only their stream is reset.
+    if (s.kind != stream_kind::announce_theirs && s.unsent().size() > caps().control_backlog_bytes_max)
+      return fail(errc::limit_exceeded);
+    if (!s.is_named || s.is_queued || s.is_blocked) return;
     s.is_queued = true;
-    if (!writable.push(s.self)) fail(errc::out_of_memory);
+    if (!writable.push(handle_of(s))) fail(errc::out_of_memory);
   }
   /// Ends our direction in order, after what is in `out`.
   void finish(stream_record& s) noexcept {
@@ -170,14 +219,13 @@ struct core {
   }
   static void kill_output(stream_record& s) noexcept {
     s.out_dead = true;
-    s.out.clear();
-    s.out_sent = 0;
+    s.clear_output();
   }
   /// Its transaction is over: what still comes on it is read and forgotten.
   void retire(stream_record& s) noexcept {
     s.kind = stream_kind::closing;
     s.owner = no_slot;
-    clock.cancel(timer_of(timer_kind::reply, s.self));
+    answered(s);
     s.is_held = false;
     wake_reader(s);
     settle(s);
@@ -187,7 +235,7 @@ struct core {
     s.kind = stream_kind::closing;
     s.owner = no_slot;
     s.is_held = false;
-    clock.cancel(timer_of(timer_kind::reply, s.self));
+    answered(s);
     if (!s.is_named) return abort(s, stream_code::cancelled);
     wake_reader(s);
     finish(s);
@@ -196,30 +244,41 @@ struct core {
   void wake_reader(stream_record& s) noexcept {
     if (s.is_readable || s.is_held || s.is_busy || !s.has_input()) return;
     s.is_readable = true;
-    if (!readable.push(s.self)) fail(errc::out_of_memory);
+    if (!readable.push(handle_of(s))) fail(errc::out_of_memory);
   }
   /// Frees the record once nothing can happen on it any more.
   void settle(stream_record& s) noexcept {
-    if (s.is_busy || !s.ends.is_over() || s.has_output() || s.has_input()) return;
+    if (s.is_busy) return;
+    if (s.ends.is_over() && !s.has_output() && !s.has_input()) return free(s);
+    rest(s);
+  }
+  MOQL_NOINLINE void free(stream_record& s) noexcept {
+    if (last_found == &s) last_found = nullptr;
     if (s.is_named) by_id.erase(static_cast<std::uint64_t>(s.id));
     identified(s);
-    clock.cancel(timer_of(timer_kind::reply, s.self));
-    drop_input(s);
-    streams.give(s.self);
+    answered(s);
+    give_buffers(s);
+    streams.give(handle_of(s));
   }
   /// The stream has said what it is.
   void identified(stream_record& s) noexcept {
     if (!s.is_unidentified) return;
     s.is_unidentified = false;
     --unidentified;
-    clock.cancel(timer_of(timer_kind::header, s.self));
+    cancel_timer(timer_kind::stream, handle_of(s));
+  }
+  /// An answer has come, or is not waited for any longer.
+  void answered(stream_record& s) noexcept {
+    if (!s.is_unidentified) cancel_timer(timer_kind::stream, handle_of(s));
   }
   /// The first chunk has been read to its end.
   void drop_chunk(stream_record& s) noexcept {
-    const std::size_t size = s.in.front().size();
+    stream_buffers& b = *s.buffers;
+    const std::size_t size = b.in.front().size();
     buffered -= size;
-    s.in_read = 0;
-    (void)s.in.pop();
+    --chunks;
+    b.in_read = 0;
+    (void)b.in.pop();
     if (s.ends.can_receive()) act(give_credit{s.id, size});
   }
   void drop_input(stream_record& s) noexcept {
@@ -228,14 +287,19 @@ struct core {
       return;
     }
     s.drop_later = false;
-    while (!s.in.empty()) buffered -= s.in.pop().size();
-    s.in_read = 0;
+    while (s.has_bytes()) {
+      buffered -= s.buffers->in.pop().size();
+      --chunks;
+    }
+    if (s.buffers != nullptr) s.buffers->in_read = 0;
   }
 
   // ---- timers
 
+  /// Streams have the even numbers, because there are many of them: the heap has a word for each number.
   [[nodiscard]] static std::uint32_t timer_of(timer_kind k, slot_handle h = {}) noexcept {
-    return h.index * static_cast<std::uint32_t>(timer_kind::count_) + static_cast<std::uint32_t>(k);
+    if (k == timer_kind::stream) return h.index * 2;
+    return (h.index * static_cast<std::uint32_t>(timer_kind::count_) + static_cast<std::uint32_t>(k)) * 2 + 1;
   }
   void set_timer(timer_kind k, slot_handle h, duration after) noexcept {
     if (after.us <= 0) return;

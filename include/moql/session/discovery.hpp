@@ -38,7 +38,7 @@ class discovery {
       interests_.give(h);
       return errc::out_of_memory;
     }
-    i->stream = s->self;
+    i->stream = c_.handle_of(*s);
     out = id_of<interest_id>(h);
     const errc why = c_.is_established ? begin(*s) : errc::ok;
     if (why != errc::ok) (void)forget(out);
@@ -67,14 +67,14 @@ class discovery {
     i.routes.start(o);
     i.is_holding = !only(lite03, lite04).has(c_.ver);
     const msg::announce_request m{.prefix = i.prefix_view(), .exclude_hop = c_.settings.hop};
-    if (!core::put_type(s, static_cast<std::uint64_t>(bidi_type::announce))) return errc::out_of_memory;
-    return announce_asker::send(s.state, c_.ver, m, s.out);
+    if (!c_.put_type(s, static_cast<std::uint64_t>(bidi_type::announce))) return errc::out_of_memory;
+    return c_.say<announce_asker>(s, m);
   }
   [[nodiscard]] step read(stream_record& s, byte_view& in, errc& why) noexcept {
     const slot_handle h = interests_.handle_of(s.owner);
     interest& i = interests_[s.owner];
     announce_asker::incoming m;
-    const step got = announce_asker::receive(s.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<announce_asker>(s, in, m, why);
     if (got != step::ready) return got;
     if (i.is_holding) c_.set_timer(timer_kind::initial_set, h, c_.caps().straggler_timeout);
     why = i.routes.take(m, [&](announce_reader::change c, slot_handle entry) { report(h, i, c, entry); });

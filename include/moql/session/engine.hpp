@@ -43,11 +43,12 @@ class engine {
     if (core.readable.empty()) return false;
     stream_record* s = core.streams.find(core.readable.front());
     if (s == nullptr || !s->has_frames()) return false;
-    const bytes& chunk = s->in.front();
-    byte_view rest = chunk.view().subspan(s->in_read);
+    stream_buffers& b = *s->buffers;
+    const bytes& chunk = b.in.front();
+    byte_view rest = chunk.view().subspan(b.in_read);
     errc why{};
     const bool is_ready = read_group_frame(*s, rest, chunk, out, why) == step::ready;
-    s->in_read = chunk.size() - rest.size();
+    b.in_read = chunk.size() - rest.size();
     if (is_ready && rest.empty()) core.drop_chunk(*s);
     return is_ready;  // a fault is sticky: whoever reads on meets it again
   }
@@ -102,14 +103,18 @@ class engine {
   }
   void timer_due(std::uint32_t id) noexcept {
     constexpr auto kinds = static_cast<std::uint32_t>(timer_kind::count_);
-    const std::uint32_t index = id / kinds;
-    switch (static_cast<timer_kind>(id % kinds)) {
+    const bool is_stream = id % 2 == 0;
+    id /= 2;
+    const std::uint32_t index = is_stream ? id : id / kinds;
+    switch (is_stream ? timer_kind::stream : static_cast<timer_kind>(id % kinds)) {
+      case timer_kind::stream: {
+        stream_record& s = core.streams[index];
+        return fault(s, s.is_unidentified ? errc::header_timeout : errc::request_timeout);
+      }
       case timer_kind::setup: return core.fail(errc::setup_timeout);
       case timer_kind::goaway: return core.fail(errc::goaway_timeout);
       case timer_kind::straggler: return subscribe.straggler_due(index);
       case timer_kind::initial_set: return discover.initial_set_due(index);
-      case timer_kind::header: return fault(core.streams[index], errc::header_timeout);
-      case timer_kind::reply: return fault(core.streams[index], errc::request_timeout);
       case timer_kind::sample: return signal.sample_due();
       case timer_kind::count_: break;
     }
@@ -146,15 +151,15 @@ class engine {
   [[nodiscard]] bool read_stream(stream_record& s, std::optional<event>& out) noexcept {
     s.is_busy = true;
     while (!out && core.events.empty() && !core.is_closed && !s.is_held && !s.drop_later) {
-      if (!s.in.empty()) {
-        const bytes& chunk = s.in.front();
-        byte_view rest = chunk.view().subspan(s.in_read);
+      if (s.has_bytes()) {
+        const bytes& chunk = s.buffers->in.front();
+        byte_view rest = chunk.view().subspan(s.buffers->in_read);
         const std::size_t before = rest.size();
         errc why{};
         const bool is_typed = s.kind != stream_kind::unknown;
         const step got = read_unit(s, rest, chunk, out, why);
         if (is_typed && got == step::ready) core.identified(s);
-        s.in_read += before - rest.size();
+        s.buffers->in_read += before - rest.size();
         if (rest.empty()) core.drop_chunk(s);
         if (got == step::fault) fault(s, why);
       } else if ((s.in_fin || s.in_reset) && !s.in_end_seen) {
@@ -199,9 +204,9 @@ class engine {
   }
   [[nodiscard]] step read_group(stream_record& s, byte_view& in, const bytes& chunk, std::optional<event>& out,
                                 errc& why) noexcept {
-    if (!s.groups.has_header()) {
+    if (!s.buffers->groups.has_header()) {
       msg::group g;
-      const step got = s.groups.header(in, g, why);
+      const step got = s.buffers->groups.header(in, g, why);
       if (got != step::ready) return got;
       core.identified(s);
       why = subscribe.accept_group(s, g);
@@ -213,18 +218,18 @@ class engine {
   [[nodiscard]] MOQL_INLINE step read_group_frame(stream_record& s, byte_view& in, const bytes& chunk,
                                                   std::optional<event>& out, errc& why) noexcept {
     frame_piece p;
-    const step got = s.groups.frames().next(in, p, why);
+    const step got = s.buffers->groups.frames().next(in, p, why);
     if (got == step::ready)
-      out.emplace(frame_part{subscribe.id(s.owner), s.sequence, p.index, p.timestamp, p.size, p.offset,
+      out.emplace(frame_part{subscribe.id(s.owner), s.buffers->sequence, p.index, p.timestamp, p.size, p.offset,
                              bytes::share(p.payload, chunk.held_by())});
     return got;
   }
   [[nodiscard]] step read_fetch(stream_record& s, byte_view& in, const bytes& chunk, std::optional<event>& out,
                                 errc& why) noexcept {
     frame_piece p;
-    const step got = s.groups.frames().next(in, p, why);
+    const step got = s.buffers->groups.frames().next(in, p, why);
     if (got == step::ready) {
-      core.cancel_timer(timer_kind::reply, s.self);
+      core.answered(s);
       out.emplace(fetch_part{fetch.id(s.owner), p.index, p.timestamp, p.size, p.offset,
                              bytes::share(p.payload, chunk.held_by())});
     }
@@ -270,28 +275,29 @@ class engine {
   }
 
   [[nodiscard]] step read_type(stream_record& s, byte_view& in, errc& why) noexcept {
-    if (!s.type) {
+    if (!s.buffers->type) {
       std::uint64_t type{};
-      const step got = s.state.reader.next_varint(in, type, why);
+      const step got = s.buffers->reader.next_varint(in, type, why);
       if (got != step::ready) return got;
-      s.type = type;
+      s.buffers->type = type;
     }
-    const bool is_session = s.is_bidi && (*s.type == static_cast<std::uint64_t>(bidi_type::session) ||
-                                          *s.type == static_cast<std::uint64_t>(bidi_type::session_compat));
+    const std::uint64_t type = *s.buffers->type;
+    const bool is_session = s.is_bidi && (type == static_cast<std::uint64_t>(bidi_type::session) ||
+                                          type == static_cast<std::uint64_t>(bidi_type::session_compat));
     if (!core.is_established) {
       if (is_session)
-        open.accept_session_stream(s, *s.type);
+        open.accept_session_stream(s, type);
       else
         s.is_held = true;
       if (!s.is_held) core.identified(s);
       return step::ready;
     }
-    if (find_stream_type(*s.type, s.is_bidi, core.ver) == nullptr) {
+    if (find_stream_type(type, s.is_bidi, core.ver) == nullptr) {
       why = errc::unknown_stream_type;
     } else if (is_session) {
-      open.accept_session_stream(s, *s.type);
+      open.accept_session_stream(s, type);
     } else {
-      why = s.is_bidi ? accept_bidi(s, static_cast<bidi_type>(*s.type)) : accept_uni(s, static_cast<uni_type>(*s.type));
+      why = s.is_bidi ? accept_bidi(s, static_cast<bidi_type>(type)) : accept_uni(s, static_cast<uni_type>(type));
     }
     if (!waits_for_message(s.kind)) core.identified(s);
     return why == errc::ok ? step::ready : step::fault;
@@ -324,7 +330,7 @@ class engine {
       open.accept_setup_stream(s);
     } else {
       s.kind = stream_kind::group_in;
-      s.groups = group_reader(core.ver, core.caps().frame_bytes_max);
+      s.buffers->groups = group_reader(core.ver, core.caps().frame_bytes_max);
     }
     return errc::ok;
   }
@@ -334,7 +340,7 @@ class engine {
     if (s.in_reset) {
       const lifetime::effect e = s.ends.apply(lifetime::input::remote_reset);
       core.carry_out(s, e, static_cast<std::uint64_t>(stream_code::cancelled));
-      return end_transaction(s, errc::reset_by_peer, s.in_code);
+      return end_transaction(s, errc::reset_by_peer, s.buffers->in_code);
     }
     (void)s.ends.apply(lifetime::input::remote_fin);
     const errc why = judge_fin(s);
@@ -343,21 +349,21 @@ class engine {
   }
   [[nodiscard]] errc judge_fin(stream_record& s) noexcept {
     switch (s.kind) {
-      case stream_kind::unknown: return s.is_bidi || s.state.reader.is_inside() ? errc::stream_cut : errc::ok;
-      case stream_kind::session: return s.state.reader.is_inside() ? errc::stream_cut : errc::ok;
+      case stream_kind::unknown: return s.is_bidi || s.is_inside() ? errc::stream_cut : errc::ok;
+      case stream_kind::session: return s.is_inside() ? errc::stream_cut : errc::ok;
       case stream_kind::setup_in: return open.end_of_setup(s, errc::ok);
-      case stream_kind::announce_ours: return announce_asker::receive_fin(s.state, core.ver);
-      case stream_kind::announce_theirs: return announce_teller::receive_fin(s.state, core.ver);
-      case stream_kind::subscribe_ours: return subscribe_asker::receive_fin(s.state, core.ver);
-      case stream_kind::subscribe_theirs: return subscribe_answerer::receive_fin(s.state, core.ver);
-      case stream_kind::fetch_theirs: return fetch_answerer::receive_fin(s.state, core.ver);
-      case stream_kind::track_ours: return track_asker::receive_fin(s.state, core.ver);
-      case stream_kind::track_theirs: return track_answerer::receive_fin(s.state, core.ver);
+      case stream_kind::announce_ours: return core.hear_fin<announce_asker>(s);
+      case stream_kind::announce_theirs: return core.hear_fin<announce_teller>(s);
+      case stream_kind::subscribe_ours: return core.hear_fin<subscribe_asker>(s);
+      case stream_kind::subscribe_theirs: return core.hear_fin<subscribe_answerer>(s);
+      case stream_kind::fetch_theirs: return core.hear_fin<fetch_answerer>(s);
+      case stream_kind::track_ours: return core.hear_fin<track_asker>(s);
+      case stream_kind::track_theirs: return core.hear_fin<track_answerer>(s);
       case stream_kind::probe_ours:
-      case stream_kind::probe_theirs: return prober::receive_fin(s.state, core.ver);
-      case stream_kind::goaway_theirs: return goaway_receiver::receive_fin(s.state, core.ver);
-      case stream_kind::fetch_ours: return s.groups.frames().is_at_boundary() ? errc::ok : errc::stream_cut;
-      case stream_kind::group_in: return s.groups.may_end() ? errc::ok : errc::stream_cut;
+      case stream_kind::probe_theirs: return core.hear_fin<prober>(s);
+      case stream_kind::goaway_theirs: return core.hear_fin<goaway_receiver>(s);
+      case stream_kind::fetch_ours: return s.buffers->groups.frames().is_at_boundary() ? errc::ok : errc::stream_cut;
+      case stream_kind::group_in: return s.buffers->groups.may_end() ? errc::ok : errc::stream_cut;
       default: return errc::ok;
     }
   }
@@ -388,7 +394,7 @@ class engine {
       case stream_kind::goaway_ours:
       case stream_kind::goaway_theirs: signal.goaway_ended(s, why); break;
       case stream_kind::group_in:
-        if (s.groups.has_header() && s.owner != no_slot) subscribe.group_ended(s, why, code);
+        if (s.buffers->groups.has_header() && s.owner != no_slot) subscribe.group_ended(s, why, code);
         break;
       default: break;
     }

@@ -90,8 +90,8 @@ class fetching {
   [[nodiscard]] fetch_id id(std::uint32_t i) noexcept { return id_of<fetch_id>(fetches_.handle_of(i)); }
   void ended(stream_record& s, errc why, std::uint64_t code) noexcept {
     const slot_handle h = fetches_.handle_of(s.owner);
-    if (why == errc::ok && !s.groups.frames().is_at_boundary()) why = errc::stream_cut;
-    if (why == errc::reset_by_peer && s.groups.frames().index() == fetches_[s.owner].options.frame_start)
+    if (why == errc::ok && !s.buffers->groups.frames().is_at_boundary()) why = errc::stream_cut;
+    if (why == errc::reset_by_peer && s.buffers->groups.frames().index() == fetches_[s.owner].options.frame_start)
       why = errc::refused_by_peer;
     const track_names& names = fetches_[s.owner].names;
     if (why == errc::bad_timestamp) infos_.doubt(names.broadcast(), names.track());
@@ -128,13 +128,18 @@ class fetching {
     if (c_.is_going_away) return errc::going_away;
     stream_record* s = c_.open(stream_kind::fetch_ours, true, h.index);
     if (s == nullptr) return errc::out_of_memory;
-    f.stream = s->self;
-    s->groups.frames() = frame_reader(c_.ver, c_.caps().frame_bytes_max, f.options.frame_start);
+    stream_buffers* b = c_.buffers_of(*s);
+    if (b == nullptr) {
+      c_.leave(*s);
+      return errc::out_of_memory;
+    }
+    f.stream = c_.handle_of(*s);
+    b->groups.frames() = frame_reader(c_.ver, c_.caps().frame_bytes_max, f.options.frame_start);
     const msg::fetch m{f.names.broadcast(),   f.names.track(),    f.options.priority, f.group,
                        f.options.frame_start, f.options.frame_end};
-    if (!core::put_type(*s, static_cast<std::uint64_t>(bidi_type::fetch))) return errc::out_of_memory;
-    const errc e = fetch_asker::send(s->state, c_.ver, m, s->out);
-    c_.set_timer(timer_kind::reply, s->self, c_.caps().request_timeout);
+    if (!c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::fetch))) return errc::out_of_memory;
+    const errc e = c_.say<fetch_asker>(*s, m);
+    c_.set_timer(timer_kind::stream, c_.handle_of(*s), c_.caps().request_timeout);
     return e;  // our direction stays open until the answer ends: a FIN would take the request back
   }
   void answer(slot_handle h, fetched& f, const msg::track_info* info, errc why, std::uint64_t code) noexcept {

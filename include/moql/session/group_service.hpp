@@ -10,9 +10,10 @@ class group_service : public request_book {
  public:
   using request_book::request_book;
 
-  /// Brings every subscription whose cache changed up to date. Cost: what changed.
+  /// Brings subscriptions whose cache changed up to date. Cost: what changed. Pauses while a good number of answers
+  /// and ends wait to be written, so that what they need serves again for the next.
   void catch_up() noexcept {
-    while (!dirty_.empty() && !c_.is_over()) {
+    while (!dirty_.empty() && !c_.is_over() && c_.writable.size() + finishing_.size() < pending_max) {
       const slot_handle h = dirty_.pop();
       request* r = requests_.find(h);
       if (r == nullptr) continue;
@@ -30,24 +31,31 @@ class group_service : public request_book {
         serve_groups(h, *r);
     }
   }
-  [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty(); }
-  [[nodiscard]] bool has_output() const noexcept { return !dirty_.empty() || !writing_.empty() || has_to_open(); }
+  /// Whether some are not up to date: until they are, nobody knows which group matters most.
+  [[nodiscard]] bool is_behind() const noexcept { return !dirty_.empty() && !c_.is_over(); }
+  [[nodiscard]] bool has_to_open() const noexcept { return !opening_.empty() && finishing_.empty() && !is_behind(); }
+  [[nodiscard]] bool has_output() const noexcept {
+    return !dirty_.empty() || !finishing_.empty() || !writing_.empty() || !opening_.empty();
+  }
   /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
   [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
     while (!opening_.empty() && !c_.is_over()) {
-      const schedule::pick p = opening_.best();
-      outgoing& o = outs_[p.item];
-      group_writer::offer offer;
-      const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer);
-      if (state == group_writer::state::evicted || state == group_writer::state::aborted ||
-          state == group_writer::state::short_ || state == group_writer::state::failed) {
-        lose(p.item, state);
+      const auto [key, item] = opening_.top();
+      outgoing& o = outs_[item];
+      // Equal tracks take turns at streams. Others of a subscription that got one go back when they come to the front.
+      if (const opening_key due = opening_key_of(requests_[o.owner], o); key < due) {
+        opening_.update(item, due);
         continue;
       }
-      if (!writing_.empty() && writing_.best().rank > p.rank) return {};
-      opening_.unready(p.flow, p.sequence, p.item);
+      const auto state = o.cursor.glance(*requests_[o.owner].cache());
+      if (state != group_writer::state::data) {
+        lose(item, state);
+        continue;
+      }
+      if (!writing_.empty() && writing_.best().rank > key.rank()) return {};
+      opening_.erase(item);
       o.is_opening = true;
-      return outs_.handle_of(p.item);
+      return outs_.handle_of(item);
     }
     return {};
   }
@@ -58,11 +66,10 @@ class group_service : public request_book {
     if (s == nullptr) return c_.fail(errc::out_of_memory);
     s->kind = stream_kind::group_out;
     s->owner = out.index;
-    s->sequence = o->sequence;
     ++c_.counts.groups_opened;
-    o->stream = s->self;
+    o->stream = c_.handle_of(*s);
     o->is_opening = false;
-    opening_.served(requests_[o->owner].opening, 1);  // equal tracks take turns at streams
+    requests_[o->owner].opened_at = ++openings_;
     c_.act(set_priority{id, order_of(requests_[o->owner], o->sequence)});
     ready(out.index);
   }
@@ -72,8 +79,21 @@ class group_service : public request_book {
     o->is_opening = false;
     ready(out.index);
   }
-  /// The best group stream that has something to write. Valid until `wrote`.
+  /// The best group stream that has something to write. Valid until `wrote`. Ends go first: they cost no bytes, and
+  /// streams that are over make room for others.
   [[nodiscard]] bool next_write(write_request& w) noexcept {
+    while (!finishing_.empty() && !c_.is_over()) {
+      const slot_handle h = finishing_.pop();
+      outgoing* o = outs_.find(h);
+      if (o == nullptr || !is_writable(*o)) continue;
+      const auto state = o->cursor.look(*requests_[o->owner].cache(), scratch_, offer_);
+      if (state == group_writer::state::data && offer_.fin && offer_.pieces.empty()) {
+        w = {c_.streams.find(o->stream)->id, {}, true};
+        return true;
+      }
+      ready(h.index);
+    }
+    if (is_behind()) return false;
     while (!writing_.empty() && !c_.is_over()) {
       const schedule::pick p = writing_.best();
       outgoing& o = outs_[p.item];
@@ -134,7 +154,7 @@ class group_service : public request_book {
   }
   /// After the peer's GOAWAY nothing new is opened: what has no stream yet is dropped.
   void stop_opening() noexcept {
-    while (!opening_.empty() && !c_.is_over()) lose(opening_.best().item, group_writer::state::evicted);
+    while (!opening_.empty() && !c_.is_over()) lose(opening_.top().id, group_writer::state::evicted);
   }
 
   /// The peer wants nothing more on a stream of ours.
@@ -226,10 +246,18 @@ class group_service : public request_book {
               &session_counters::groups_expired);
     } else if (is_too_far_behind(o, *g)) {
       give_up(i, stream_code::too_far_behind);
-    } else {
+    } else if (g->state == group_state::open || !is_writable(o) || !o.cursor.lacks_only_its_end(*g) ||
+               !finishing_.push(outs_.handle_of(i))) {
       return ready(i);
+    } else {
+      return;
     }
     drop(r, s, sequence, sequence, lost);
+  }
+  /// Whether it has a stream that takes something, and a cache.
+  [[nodiscard]] bool is_writable(const outgoing& o) noexcept {
+    const stream_record* s = c_.streams.find(o.stream);
+    return s != nullptr && !s->is_blocked && requests_[o.owner].cache() != nullptr;
   }
   /// What came of a group since the peer stopped reading it is more than may wait for it.
   [[nodiscard]] bool is_too_far_behind(const outgoing& o, const cached_group& g) noexcept {
@@ -255,7 +283,7 @@ class group_service : public request_book {
     stream_code code = stream_code::internal_error;
     if (why == group_writer::state::evicted)
       code = o.cursor.has_written() ? stream_code::too_far_behind : r.cache()->why_missing(sequence);
-    if (why == group_writer::state::aborted) code = o.cursor.code();
+    if (why == group_writer::state::aborted) code = o.cursor.code(*r.cache());
     if (why == group_writer::state::short_) code = stream_code::not_found;
     if (r.kind == request_kind::fetch) {
       close(r, code);
@@ -277,6 +305,9 @@ class group_service : public request_book {
     return c_.datagrams.add({r.wire_id, g.sequence, g.frames[0].timestamp, payload}, c_.ver);
   }
 
+  static constexpr std::size_t pending_max = 16;
+
+  queue<slot_handle> finishing_{c_.mem};  ///< Groups that lack only the end of their stream.
   group_writer::scratch scratch_{};
   group_writer::offer offer_{};  ///< What `next_write` showed last.
 };

@@ -44,7 +44,7 @@ class opening {
     has_stream_ = true;
     is_compat_ = code == static_cast<std::uint64_t>(bidi_type::session_compat);
     s.kind = stream_kind::session;
-    stream_ = s.self;
+    stream_ = c_.handle_of(s);
   }
   [[nodiscard]] step read_session(stream_record& s, byte_view& in, errc& why) noexcept {
     if (is_compat_)
@@ -56,10 +56,9 @@ class opening {
     stream_record* s = c_.streams.find(stream_);
     if (s == nullptr || !s->ends.can_send()) return errc::wrong_state;
     const msg::session_update m{bitrate};
-    const errc e = is_compat_ ? (c_.is_client() ? compat_client_side::send(s->state, c_.ver, m, s->out)
-                                                : compat_server_side::send(s->state, c_.ver, m, s->out))
-                              : (c_.is_client() ? session_client_side::send(s->state, c_.ver, m, s->out)
-                                                : session_server_side::send(s->state, c_.ver, m, s->out));
+    const errc e = is_compat_
+                       ? (c_.is_client() ? c_.say<compat_client_side>(*s, m) : c_.say<compat_server_side>(*s, m))
+                       : (c_.is_client() ? c_.say<session_client_side>(*s, m) : c_.say<session_server_side>(*s, m));
     c_.flush(*s);
     return e;
   }
@@ -72,7 +71,7 @@ class opening {
   }
   [[nodiscard]] step read_setup(stream_record& s, byte_view& in, errc& why) noexcept {
     setup_receiver::incoming m;
-    const step got = setup_receiver::receive(s.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<setup_receiver>(s, in, m, why);
     if (got != step::ready) return got;
     why = take_setup(std::get<msg::setup>(m));
     return why == errc::ok ? step::ready : step::fault;
@@ -80,7 +79,7 @@ class opening {
   /// How the end of a Setup stream is judged: it must not come before the message.
   [[nodiscard]] errc end_of_setup(stream_record& s, errc why) const noexcept {
     if (why != errc::ok) return has_setup_ ? errc::ok : errc::setup_cut;
-    return setup_receiver::receive_fin(s.state, c_.ver) == errc::ok ? errc::ok : errc::setup_cut;
+    return c_.hear_fin<setup_receiver>(s) == errc::ok ? errc::ok : errc::setup_cut;
   }
 
   /// Whether everything that depends on the peer's SETUP is known (always before 05).
@@ -100,27 +99,27 @@ class opening {
     is_compat_ = !c_.settings.draft_opening;
     stream_record* s = c_.open(stream_kind::session, true, no_slot);
     if (s == nullptr) return errc::out_of_memory;
-    stream_ = s->self;
+    stream_ = c_.handle_of(*s);
     std::uint64_t list[2];
     std::size_t n = 0;
     for (const version v : {lite02, lite01})
       if (offered.has(v)) list[n++] = facts(v).number;
     const msg::version_list versions{std::span<const std::uint64_t>(list, n)};
     if (!is_compat_) {
-      if (!core::put_type(*s, static_cast<std::uint64_t>(bidi_type::session))) return errc::out_of_memory;
-      return session_client_side::send(s->state, c_.ver, msg::session_client{.versions = versions}, s->out);
+      if (!c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::session))) return errc::out_of_memory;
+      return c_.say<session_client_side>(*s, msg::session_client{.versions = versions});
     }
-    if (!core::put_type(*s, static_cast<std::uint64_t>(bidi_type::session_compat))) return errc::out_of_memory;
+    if (!c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::session_compat))) return errc::out_of_memory;
     msg::client_setup m{.versions = versions};
     const std::string_view path = c_.settings.path;
     const msg::setup_parameter where{
         msg::setup_path, 0, {reinterpret_cast<const std::uint8_t*>(path.data()), path.size()}};
     if (!path.empty() && !carries_uri(c_.settings.over)) m.parameters = {std::span(&where, 1)};
-    return compat_client_side::send(s->state, c_.ver, m, s->out);
+    return c_.say<compat_client_side>(*s, m);
   }
   [[nodiscard]] errc send_setup() noexcept {
     stream_record* s = c_.open(stream_kind::setup_out, false, no_slot);
-    if (s == nullptr || !core::put_type(*s, static_cast<std::uint64_t>(uni_type::setup))) return errc::out_of_memory;
+    if (s == nullptr || !c_.put_type(*s, static_cast<std::uint64_t>(uni_type::setup))) return errc::out_of_memory;
     msg::setup m;
     const config& my = c_.settings;
     if (my.probe != probe_level::none) m.probe = static_cast<std::uint64_t>(my.probe);
@@ -131,7 +130,7 @@ class opening {
     if (c_.is_client() && my.role != intent::both) m.role = static_cast<std::uint64_t>(my.role);
     if (c_.ver != lite05) m.cost = my.cost;
     if (my.hop != 0) m.hop = my.hop;
-    const errc e = setup_sender::send(s->state, c_.ver, m, s->out);
+    const errc e = c_.say<setup_sender>(*s, m);
     if (e == errc::ok) c_.finish(*s);
     return e;
   }
@@ -139,7 +138,7 @@ class opening {
   template <class Side>
   [[nodiscard]] step read_as(stream_record& s, byte_view& in, errc& why) noexcept {
     typename Side::incoming m;
-    const step got = Side::receive(s.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<Side>(s, in, m, why);
     if (got != step::ready) return got;
     why = errc::ok;
     std::visit(
@@ -170,9 +169,9 @@ class opening {
       if (!v || !negotiates_in_band(*v) || !c_.settings.versions.has(*v)) continue;
       reply.selected = number;
       if constexpr (requires { Reply::lead; })
-        if (!core::put_type(s, Reply::lead)) return errc::out_of_memory;
+        if (!c_.put_type(s, Reply::lead)) return errc::out_of_memory;
       if constexpr (Side::template sends<Reply>)
-        if (const errc e = Side::send(s.state, c_.ver, reply, s.out); e != errc::ok) return e;
+        if (const errc e = c_.say<Side>(s, reply); e != errc::ok) return e;
       c_.flush(s);
       establish(*v);
       return errc::ok;

@@ -20,9 +20,7 @@ class publishing : public group_service {
     const track_options& o = cache.options();
     if (r->kind == request_kind::track) return answer_track(*r, *s, {o.priority, o.ordered, o.max_age_ms, o.timescale});
     if (r->kind == request_kind::fetch) return serve_fetch(slot_of(id), *r, *s, cache);
-    const group_order order =
-        has_ordered(c_.ver) && r->want.ordered ? group_order::oldest_first : group_order::newest_first;
-    if (const errc e = add_flows(*r, r->want.priority, o.priority, order); e != errc::ok) return e;
+    if (!add_flow(*r, o.priority)) return errc::out_of_memory;
     r->is_serving = true;
     r->was_empty = cache.is_empty() && wants_latest(c_.ver, r->want);
     listen(slot_of(id), *r, cache);
@@ -30,7 +28,7 @@ class publishing : public group_service {
       if (has_ranges(c_.ver)) r->start = live_start(cache, c_.ver, r->want);  // what is said now holds
       say_ok(*r, *s, r->start);
     }
-    mark_dirty(*r);
+    mark_dirty(slot_of(id).index);
     return errc::ok;
   }
   [[nodiscard]] errc answer(request_id id, const msg::track_info& info) noexcept {
@@ -62,7 +60,7 @@ class publishing : public group_service {
     r->kind = is_subscribe                        ? request_kind::subscribe
               : kind == stream_kind::fetch_theirs ? request_kind::fetch
                                                   : request_kind::track;
-    r->stream = s.self;
+    r->stream = c_.handle_of(s);
     s.kind = kind;
     s.owner = h.index;
     return errc::ok;
@@ -73,7 +71,7 @@ class publishing : public group_service {
     switch (r.kind) {
       case request_kind::subscribe: {
         subscribe_answerer::incoming m;
-        const step got = subscribe_answerer::receive(s.state, c_.ver, c_.caps(), in, m, why);
+        const step got = c_.hear<subscribe_answerer>(s, in, m, why);
         if (got != step::ready) return got;
         if (const auto* ask = std::get_if<msg::subscribe>(&m))
           why = take_subscribe(h, r, *ask);
@@ -83,18 +81,19 @@ class publishing : public group_service {
       }
       case request_kind::fetch: {
         fetch_answerer::incoming m;
-        const step got = fetch_answerer::receive(s.state, c_.ver, c_.caps(), in, m, why);
+        const step got = c_.hear<fetch_answerer>(s, in, m, why);
         if (got != step::ready) return got;
         why = take_fetch(h, r, std::get<msg::fetch>(m));
         return why == errc::ok ? step::ready : step::fault;
       }
       case request_kind::track: {
         track_answerer::incoming m;
-        const step got = track_answerer::receive(s.state, c_.ver, c_.caps(), in, m, why);
+        const step got = c_.hear<track_answerer>(s, in, m, why);
         if (got != step::ready) return got;
         const auto& ask = std::get<msg::track>(m);
-        why = r.names.set(ask.broadcast, ask.track_name) ? errc::ok : errc::out_of_memory;
-        if (why == errc::ok) tell(h, track_requested{id_of<request_id>(h), r.names.broadcast(), r.names.track()});
+        const track_names* names = keep_names(r, ask.broadcast, ask.track_name);
+        why = names != nullptr ? errc::ok : errc::out_of_memory;
+        if (names != nullptr) tell(h, track_requested{id_of<request_id>(h), names->broadcast(), names->track()});
         return why == errc::ok ? step::ready : step::fault;
       }
     }
@@ -121,12 +120,13 @@ class publishing : public group_service {
  private:
   [[nodiscard]] errc take_subscribe(slot_handle h, request& r, const msg::subscribe& m) noexcept {
     if (used_ids_.has(m.id)) return errc::duplicate_subscription;
-    if (!used_ids_.add(m.id, m.id) || !r.names.set(m.broadcast, m.track)) return errc::out_of_memory;
+    const track_names* names = used_ids_.add(m.id, m.id) ? keep_names(r, m.broadcast, m.track) : nullptr;
+    if (names == nullptr) return errc::out_of_memory;
     while (used_ids_.count() > c_.caps().gaps_max) (void)used_ids_.close_oldest_gap();
     if (m.want.group_end && m.want.group_start.value_or(0) > *m.want.group_end) return errc::bad_range;
     r.wire_id = m.id;
     r.want = m.want;
-    tell(h, subscribe_requested{id_of<request_id>(h), r.names.broadcast(), r.names.track(), m.want});
+    tell(h, subscribe_requested{id_of<request_id>(h), names->broadcast(), names->track(), m.want});
     return errc::ok;
   }
   [[nodiscard]] errc take_update(slot_handle h, request& r, const msg::subscribe_update& m) noexcept {
@@ -134,10 +134,7 @@ class publishing : public group_service {
     r.want = m.want;
     tell(h, subscribe_updated{id_of<request_id>(h), m.want});
     if (!r.is_serving || r.cache() == nullptr) return errc::ok;
-    const group_order order =
-        has_ordered(c_.ver) && m.want.ordered ? group_order::oldest_first : group_order::newest_first;
-    for (schedule* s : {&writing_, &opening_})
-      s->set_flow(s == &writing_ ? r.writing : r.opening, m.want.priority, r.cache()->options().priority, order);
+    writing_.set_flow(r.writing, m.want.priority, r.cache()->options().priority, group_order_of(r));
     for (std::uint32_t i = r.first_out; i != no_slot;) {
       outgoing& o = outs_[i];
       const std::uint32_t next = o.after;
@@ -155,48 +152,49 @@ class publishing : public group_service {
         }
       } else {
         o.cursor.set_last_frame(last_frame(r, o.sequence));
+        if (opening_.contains(i)) opening_.update(i, opening_key_of(r, o));
         if (stream_record* s = c_.streams.find(o.stream)) c_.act(set_priority{s->id, order_of(r, o.sequence)});
         if (o.stream != slot_handle{}) ready(i);
       }
       i = next;
     }
     r.next_arrival = r.cache()->arrivals_begin();  // an end that moved up may let in what was passed over
-    mark_dirty(r);
+    mark_dirty(h.index);
     return errc::ok;
   }
   [[nodiscard]] errc take_fetch(slot_handle h, request& r, const msg::fetch& m) noexcept {
-    if (!r.names.set(m.broadcast, m.track)) return errc::out_of_memory;
+    const track_names* names = keep_names(r, m.broadcast, m.track);
+    if (names == nullptr) return errc::out_of_memory;
     r.want.priority = m.priority;
     r.want.frame_start = m.frame_start;
     r.want.frame_end = m.frame_end;
-    r.group = m.group;
-    tell(h, fetch_requested{id_of<request_id>(h), r.names.broadcast(), r.names.track(), m.priority, m.group,
+    r.want.group_start = m.group;
+    tell(h, fetch_requested{id_of<request_id>(h), names->broadcast(), names->track(), m.priority, m.group,
                             m.frame_start, m.frame_end});
     return errc::ok;
   }
   [[nodiscard]] errc answer_track(request& r, stream_record& s, const msg::track_info& info) noexcept {
-    if (const errc e = track_answerer::send(s.state, c_.ver, info, s.out); e != errc::ok) return e;
+    if (const errc e = c_.say<track_answerer>(s, info); e != errc::ok) return e;
     const slot_handle h = requests_.handle_of(s.owner);
     close(r, {});
     tell_closed(h, errc::ok, 0);
     return errc::ok;
   }
   [[nodiscard]] errc serve_fetch(slot_handle h, request& r, stream_record& s, track_cache& cache) noexcept {
-    const fetch_found found = fetch_lookup(cache, r.group, r.want.frame_start);
+    const std::uint64_t sequence = *r.want.group_start;
+    const fetch_found found = fetch_lookup(cache, sequence, r.want.frame_start);
     if (!found.has_group()) {
       close(r, found.refusal);
       tell_closed(h, errc::refused_by_peer, 0);
       return errc::ok;
     }
-    if (const errc e = add_flows(r, r.want.priority, cache.options().priority, group_order::newest_first);
-        e != errc::ok)
-      return e;
+    if (!add_flow(r, cache.options().priority)) return errc::out_of_memory;
     slot_handle oh;
     outgoing* o = outs_.take(oh);
     if (o == nullptr) return errc::out_of_memory;
     o->owner = h.index;
-    o->sequence = r.group;
-    o->stream = s.self;
+    o->sequence = sequence;
+    o->stream = c_.handle_of(s);
     o->cursor.start_fetch(found.group, c_.ver, r.want.frame_start, r.want.frame_end);
     r.first_out = oh.index;
     r.is_serving = true;
@@ -204,10 +202,10 @@ class publishing : public group_service {
     ready(oh.index);
     return errc::ok;
   }
-  [[nodiscard]] errc add_flows(request& r, std::uint8_t priority, std::uint8_t publisher, group_order order) noexcept {
-    r.writing = writing_.add_flow(priority, publisher, order);
-    r.opening = opening_.add_flow(priority, publisher, order);
-    return r.writing == no_flow || r.opening == no_flow ? errc::out_of_memory : errc::ok;
+  [[nodiscard]] bool add_flow(request& r, std::uint8_t publisher) noexcept {
+    r.writing = writing_.add_flow(r.want.priority, publisher, group_order_of(r));
+    r.opened_at = openings_;
+    return r.writing != no_flow;
   }
   ranges used_ids_;  ///< R-096: a Subscribe ID is never used again.
 };

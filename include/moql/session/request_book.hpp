@@ -9,7 +9,7 @@ namespace moql::detail {
 class request_book {
  public:
   explicit request_book(core& c) noexcept
-      : c_(c), requests_(c.mem), outs_(c.mem), writing_(c.mem), opening_(c.mem), dirty_(c.mem) {}
+      : c_(c), requests_(c.mem), names_(c.mem), outs_(c.mem), writing_(c.mem), opening_(c.mem), dirty_(c.mem) {}
   request_book(const request_book&) = delete;
   request_book& operator=(const request_book&) = delete;
   ~request_book() {
@@ -21,16 +21,19 @@ class request_book {
   /// Whether the application should still hear this: not of a request that is gone, nor of the end of one it never
   /// heard of.
   [[nodiscard]] bool prepare(const queued_event& q) noexcept {
+    if (request* before = requests_.find(told_)) drop_names(*before);
     request* r = requests_.find(q.slot);
     if (r == nullptr) return false;
     if (std::holds_alternative<request_closed>(*q.what)) return r->was_told;
     if (r->is_gone) return false;
     r->was_told = true;
+    told_ = q.slot;
     return true;
   }
   void free(const queued_event& q) noexcept {
     request* r = requests_.find(q.slot);
     --(r->kind == request_kind::subscribe ? subscriptions_ : others_);
+    drop_names(*r);
     requests_.give(q.slot);
   }
 
@@ -39,6 +42,18 @@ class request_book {
     request* r = requests_.find(slot_of(id));
     return r == nullptr || r->is_gone ? nullptr : r;
   }
+  /// Null when memory ran out. Nobody needs them once the application has heard the request.
+  [[nodiscard]] const track_names* keep_names(request& r, std::string_view broadcast, std::string_view track) noexcept {
+    slot_handle h;
+    track_names* names = names_.take(h);
+    if (names == nullptr) return nullptr;
+    r.names = h.index;
+    return names->set(broadcast, track) ? names : nullptr;
+  }
+  void drop_names(request& r) noexcept {
+    if (r.names != no_slot) names_.give(names_.handle_of(r.names));
+    r.names = no_slot;
+  }
   void tell(slot_handle h, event e) noexcept { c_.tell({std::move(e), about::request, h, {}, false}); }
   void tell_closed(slot_handle h, errc why, std::uint64_t code) noexcept {
     c_.tell({request_closed{id_of<request_id>(h), why, code}, about::request, h, {}, true});
@@ -46,19 +61,20 @@ class request_book {
 
   void listen(slot_handle h, request& r, track_cache& cache) noexcept {
     r.heard.home = this;
-    r.heard.self = h;
+    r.heard.index = h.index;
     r.heard.changed = [](cache_listener* l) noexcept {
       auto* heard = static_cast<request::listener*>(l);
-      heard->home->mark_dirty(heard->home->requests_[heard->self.index]);
+      heard->home->mark_dirty(heard->index);
     };
     r.next_arrival = cache.arrivals_begin();
     cache.attach(r.heard);
   }
-  void mark_dirty(request& r) noexcept {
+  void mark_dirty(std::uint32_t index) noexcept {
+    request& r = requests_[index];
     if (r.is_dirty) return;
     r.is_dirty = true;
     const bool is_first = dirty_.empty();
-    if (!dirty_.push(r.heard.self)) c_.fail(errc::out_of_memory);
+    if (!dirty_.push(requests_.handle_of(index))) c_.fail(errc::out_of_memory);
     if (is_first && c_.listener != nullptr) c_.listener->wake(c_.listener);
   }
 
@@ -71,12 +87,21 @@ class request_book {
     return wanted > *r.start ? wanted : *r.start;
   }
   [[nodiscard]] static std::optional<std::uint64_t> last_frame(const request& r, std::uint64_t sequence) noexcept {
-    return r.want.group_end && sequence == *r.want.group_end ? r.want.frame_end : std::nullopt;
+    if (!r.want.group_end || sequence != *r.want.group_end) return {};
+    return r.want.frame_end;
+  }
+  [[nodiscard]] static std::uint16_t rank_of(const request& r) noexcept {
+    return moql::rank_of(r.want.priority, r.cache() == nullptr ? std::uint8_t{0} : r.cache()->options().priority);
+  }
+  [[nodiscard]] group_order group_order_of(const request& r) const noexcept {
+    return has_ordered(c_.ver) && r.want.ordered ? group_order::oldest_first : group_order::newest_first;
   }
   [[nodiscard]] std::int32_t order_of(const request& r, std::uint64_t sequence) const noexcept {
-    const group_order order =
-        has_ordered(c_.ver) && r.want.ordered ? group_order::oldest_first : group_order::newest_first;
-    return group_hint(r.want.priority, r.cache()->options().priority, order, sequence);
+    return group_hint(r.want.priority, r.cache()->options().priority, group_order_of(r), sequence);
+  }
+  [[nodiscard]] opening_key opening_key_of(const request& r, const outgoing& o) const noexcept {
+    return {static_cast<std::uint64_t>(0xffffu - rank_of(r)) << 48 | r.opened_at,
+            group_order_of(r) == group_order::oldest_first ? o.sequence : ~o.sequence};
   }
   void ready(std::uint32_t i) noexcept {
     if (i == no_slot) return;
@@ -85,7 +110,7 @@ class request_book {
     if (o.is_opening) return;
     bool fits = true;
     if (o.stream == slot_handle{}) {
-      fits = opening_.ready(r.opening, o.sequence, i);
+      fits = opening_.contains(i) || opening_.push(i, opening_key_of(r, o));
     } else if (const stream_record* s = c_.streams.find(o.stream); s != nullptr && !s->is_blocked) {
       fits = writing_.ready(r.writing, o.sequence, i);
     }
@@ -124,7 +149,7 @@ class request_book {
   /// header, and then nothing else would name it.
   void flush_drops(stream_record& s, std::optional<interval>& lost) noexcept {
     if (lost && has_drop(c_.ver) && s.ends.can_send()) {
-      const errc e = subscribe_answerer::send(s.state, c_.ver, msg::subscribe_drop{lost->first, lost->last, 0}, s.out);
+      const errc e = c_.say<subscribe_answerer>(s, msg::subscribe_drop{lost->first, lost->last, 0});
       if (e != errc::ok) c_.fail(e);
       c_.flush(s);
     }
@@ -138,7 +163,7 @@ class request_book {
     m.group = start.value_or(0);
     r.has_said_ok = true;
     r.has_said_start = start.has_value() || !has_ranges(c_.ver);
-    if (const errc e = subscribe_answerer::send(s.state, c_.ver, m, s.out); e != errc::ok) c_.fail(e);
+    if (const errc e = c_.say<subscribe_answerer>(s, m); e != errc::ok) c_.fail(e);
     c_.flush(s);
   }
   void say_start(request& r, stream_record& s) noexcept {
@@ -153,7 +178,7 @@ class request_book {
     if (s == nullptr || !s->ends.can_send()) return;
     if (has_subscribe_end(c_.ver) && !r.has_said_end) {
       r.has_said_end = true;
-      const errc e = subscribe_answerer::send(s->state, c_.ver, msg::subscribe_end{r.cache()->next_sequence()}, s->out);
+      const errc e = c_.say<subscribe_answerer>(*s, msg::subscribe_end{r.cache()->next_sequence()});
       if (e != errc::ok) c_.fail(e);
       c_.flush(*s);
     }
@@ -187,7 +212,7 @@ class request_book {
     outgoing& o = outs_[i];
     request& r = requests_[o.owner];
     writing_.unready(r.writing, o.sequence, i);
-    opening_.unready(r.opening, o.sequence, i);
+    opening_.erase(i);
     if (o.before != no_slot)
       outs_[o.before].after = o.after;
     else
@@ -210,8 +235,7 @@ class request_book {
     end_outs(r, code.value_or(stream_code::cancelled));
     if (r.cache() != nullptr) r.cache()->detach(r.heard);
     if (r.writing != no_flow) writing_.remove_flow(r.writing);
-    if (r.opening != no_flow) opening_.remove_flow(r.opening);
-    r.writing = r.opening = no_flow;
+    r.writing = no_flow;
     stream_record* s = c_.streams.find(r.stream);
     if (s == nullptr) return;
     s->kind = stream_kind::closing;
@@ -223,9 +247,12 @@ class request_book {
 
   core& c_;
   slab<request> requests_;
+  slab<track_names> names_;  ///< Of requests that the application has not heard yet.
+  slot_handle told_{};       ///< The request that it heard last.
   slab<outgoing> outs_;
-  schedule writing_;  ///< Group streams that have something to write.
-  schedule opening_;  ///< Groups that wait for a stream.
+  schedule writing_;                   ///< Group streams that have something to write.
+  indexed_heap<opening_key> opening_;  ///< Groups that wait for a stream.
+  std::uint32_t openings_ = 0;         ///< Group streams that were opened.
   queue<slot_handle> dirty_;
   std::size_t subscriptions_ = 0;
   std::size_t others_ = 0;

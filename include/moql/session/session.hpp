@@ -37,19 +37,21 @@ class session {
     if (s == nullptr) return c().fail(errc::out_of_memory);
     s->is_unidentified = true;
     if (++c().unidentified > c().caps().unidentified_streams_max) return e_.fault(*s, errc::limit_exceeded);
-    c().set_timer(detail::timer_kind::header, s->self, c().caps().header_timeout);
+    c().set_timer(detail::timer_kind::stream, c().handle_of(*s), c().caps().header_timeout);
   }
   /// Without an owner `data` must stay valid until `next_event` has returned nothing.
   void on_data(stream_id id, bytes data, bool fin, instant now) noexcept {
     c().now = now;
     detail::stream_record* s = c().is_over() ? nullptr : c().find(id);
     if (s == nullptr || !s->ends.can_receive() || s->in_fin || s->in_reset) return;
-    s->in_fin = fin;
+    if (fin) s->in_fin = true;
     if (!data.empty()) {
       c().counts.bytes_in += data.size();
       c().buffered += data.size();
-      if (c().buffered > c().caps().buffered_bytes_max) return c().fail(errc::limit_exceeded);
-      if (!s->in.push(std::move(data))) return c().fail(errc::out_of_memory);
+      const std::uint64_t most = c().caps().buffered_bytes_max;
+      if (c().buffered > most || ++c().chunks * chunk_cost > most) return c().fail(errc::limit_exceeded);
+      detail::stream_buffers* b = c().buffers_of(*s);
+      if (b == nullptr || !b->in.push(std::move(data))) return c().fail(errc::out_of_memory);
     }
     c().wake_reader(*s);
   }
@@ -57,8 +59,10 @@ class session {
     c().now = now;
     detail::stream_record* s = c().is_over() ? nullptr : c().find(id);
     if (s == nullptr || !s->ends.can_receive() || s->in_reset) return;
+    detail::stream_buffers* b = c().buffers_of(*s);
+    if (b == nullptr) return c().fail(errc::out_of_memory);
+    b->in_code = code;
     s->in_reset = true;
-    s->in_code = code;
     s->in_end_seen = false;
     if (s->is_held && s->kind != detail::stream_kind::unknown) {  // what was held back will not be complete
       c().drop_input(*s);
@@ -83,6 +87,7 @@ class session {
   void on_datagram(bytes data, instant now) noexcept {
     c().now = now;
     if (c().is_over() || e_.datagrams_in.size() >= c().caps().datagrams_max) return;
+    if (data.size() > datagram_bytes_max) return;
     ++c().counts.datagrams_in;
     (void)e_.datagrams_in.push(std::move(data));
   }
@@ -260,6 +265,7 @@ class session {
   void wake(output_listener* l) noexcept { c().listener = l; }
 
  private:
+  static constexpr std::uint64_t chunk_cost = 64;  ///< What keeping a chunk takes besides its bytes, at most.
   static constexpr std::uint64_t group_ticket = std::uint64_t{1} << 63;
 
   [[nodiscard]] detail::core& c() noexcept { return e_.core; }
@@ -280,6 +286,7 @@ class session {
   [[nodiscard]] bool prepare(detail::queued_event& q) noexcept;
   void free(const detail::queued_event& q) noexcept;
   void next_other(std::optional<event>& out) noexcept;
+  [[nodiscard]] bool next_control(write_request& w) noexcept;
   [[nodiscard]] std::optional<action> next_open() noexcept;
 
   detail::engine e_;

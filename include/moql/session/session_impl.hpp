@@ -104,13 +104,13 @@ inline std::optional<action> session::next_open() noexcept {
         (void)waiting.pop();
         e_.fault(*s, errc::going_away);
       } else if (c().is_established || s->kind == detail::stream_kind::session) {
-        return open_stream{static_cast<ticket>(s->self.packed()), dir};
+        return open_stream{static_cast<ticket>(c().handle_of(*s).packed()), dir};
       } else {
         break;
       }
     }
   }
-  if (c().uni_blocked || !c().is_established) return {};
+  if (c().uni_blocked || !c().is_established || !e_.publish.has_to_open()) return {};
   if (const auto out = e_.publish.next_to_open())
     return open_stream{static_cast<ticket>(out->packed() | group_ticket), direction::uni};
   return {};
@@ -119,6 +119,7 @@ inline std::optional<action> session::next_open() noexcept {
 inline void session::on_opened(ticket t, stream_id id, instant now) noexcept {
   c().now = now;
   if (c().is_over()) return;
+  if (c().find(id) != nullptr) return c().fail(errc::bad_argument);  // the transport names two streams alike
   const auto raw = static_cast<std::uint64_t>(t);
   if ((raw & group_ticket) != 0) return e_.publish.opened(slot_handle::unpack(raw & ~group_ticket), id);
   detail::stream_record* s = c().streams.find(slot_handle::unpack(raw));
@@ -138,8 +139,21 @@ inline void session::on_open_blocked(ticket t) noexcept {
 }
 
 inline std::optional<write_request> session::next_write() noexcept {
-  if (c().is_over()) return {};
-  e_.publish.catch_up();
+  write_request w;
+  do {
+    if (c().is_over()) return {};
+    e_.publish.catch_up();
+    if (next_control(w)) return w;
+    if (e_.publish.next_write(w)) {
+      offered_ = {0, w.fin, false};
+      for (const chunk& piece : w.pieces) offered_.size += piece.size;
+      return w;
+    }
+  } while (e_.publish.is_behind());
+  return {};
+}
+
+inline bool session::next_control(write_request& w) noexcept {
   while (!c().writable.empty()) {
     detail::stream_record* s = c().streams.find(c().writable.front());
     if (s == nullptr || !s->is_queued || s->is_blocked || !s->has_output()) {
@@ -147,16 +161,13 @@ inline std::optional<write_request> session::next_write() noexcept {
       (void)c().writable.pop();
       continue;
     }
-    control_piece_ = {s->out.data() + s->out_sent, s->out.size() - s->out_sent, nullptr};
-    const std::size_t n = control_piece_.size == 0 ? 0 : 1;
+    const byte_view unsent = s->unsent();
+    control_piece_ = {unsent.data(), unsent.size(), nullptr};
     offered_ = {control_piece_.size, s->fin_wanted && !s->fin_written, true};
-    return write_request{s->id, {&control_piece_, n}, offered_.fin};
+    w = {s->id, {&control_piece_, std::size_t{unsent.empty() ? 0u : 1u}}, offered_.fin};
+    return true;
   }
-  write_request w;
-  if (!e_.publish.next_write(w)) return {};
-  offered_ = {0, w.fin, false};
-  for (const chunk& piece : w.pieces) offered_.size += piece.size;
-  return w;
+  return false;
 }
 
 inline void session::on_written(stream_id id, const write_result& r) noexcept {
@@ -172,12 +183,8 @@ inline void session::on_written(stream_id id, const write_result& r) noexcept {
     detail::core::kill_output(*s);
     (void)s->ends.apply(lifetime::input::remote_stop);
   } else {
-    s->out_sent += r.accepted;
+    s->sent(r.accepted);
     s->is_blocked = !everything;
-    if (s->out_sent == s->out.size()) {
-      s->out.clear();
-      s->out_sent = 0;
-    }
     if (everything && offered_.fin) s->fin_written = true;
   }
   c().flush(*s);

@@ -72,8 +72,8 @@ class signals {
         continue;
       }
       // A watcher that does not read gets the newest report only once it has room again.
-      if (s->out_sent == s->out.size())
-        if (const errc e = prober::send(s->state, c_.ver, msg::probe{bitrate, rtt_ms}, s->out); e != errc::ok) return e;
+      if (s->unsent().empty())
+        if (const errc e = c_.say<prober>(*s, msg::probe{bitrate, rtt_ms}); e != errc::ok) return e;
       c_.flush(*s);
       ++i;
     }
@@ -90,7 +90,7 @@ class signals {
   [[nodiscard]] errc accept_probe(stream_record& s) noexcept {
     if (c_.settings.probe == probe_level::none) return errc::not_supported;
     if (watchers_.size() >= c_.caps().requests_max) return errc::limit_exceeded;
-    if (!watchers_.push(s.self)) return errc::out_of_memory;
+    if (!watchers_.push(c_.handle_of(s))) return errc::out_of_memory;
     s.kind = stream_kind::probe_theirs;
     policy_ = {};  // the first measurement goes out at once
     sample_due();
@@ -102,10 +102,10 @@ class signals {
   }
   [[nodiscard]] step read_probe(stream_record& s, byte_view& in, errc& why) noexcept {
     prober::incoming m;
-    const step got = prober::receive(s.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<prober>(s, in, m, why);
     if (got != step::ready) return got;
     const auto& p = std::get<msg::probe>(m);
-    c_.cancel_timer(timer_kind::reply, s.self);
+    c_.answered(s);
     const bool is_target = s.kind == stream_kind::probe_theirs;
     // whoever only reports ignores targets. 03 and 04 have no levels.
     if (!is_target || !has_setup(c_.ver) || c_.settings.probe == probe_level::increase)
@@ -114,7 +114,7 @@ class signals {
   }
   /// A Probe stream is over, or the peer reads no more reports on it.
   void probe_ended(stream_record& s, errc why, std::uint64_t code) noexcept {
-    if (s.kind != stream_kind::probe_ours) return forget_watcher(s.self);
+    if (s.kind != stream_kind::probe_ours) return forget_watcher(c_.handle_of(s));
     probe_ = {};
     c_.tell(probe_closed{why, code});
   }
@@ -130,22 +130,22 @@ class signals {
     if (uri.size() > uri_bytes_max || !is_utf8(uri)) return errc::bad_argument;
     if (c_.is_client() && !uri.empty() && since(lite06).has(c_.ver)) return errc::bad_argument;
     stream_record* s = c_.open(stream_kind::goaway_ours, true, no_slot);
-    if (s == nullptr || !core::put_type(*s, static_cast<std::uint64_t>(bidi_type::goaway))) return errc::out_of_memory;
+    if (s == nullptr || !c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::goaway))) return errc::out_of_memory;
     has_sent_goaway_ = true;
-    goaway_ = s->self;
+    goaway_ = c_.handle_of(*s);
     c_.set_timer(timer_kind::goaway, {}, drain);
-    return goaway_sender::send(s->state, c_.ver, msg::goaway{uri}, s->out);
+    return c_.say<goaway_sender>(*s, msg::goaway{uri});
   }
   /// We are ready to terminate: ends the Goaway stream.
   [[nodiscard]] errc finish_goaway() noexcept {
     stream_record* s = c_.streams.find(goaway_);
-    if (s == nullptr || goaway_sender::send_fin(s->state, c_.ver) != errc::ok) return errc::wrong_state;
+    if (s == nullptr || goaway_sender::send_fin(s->said, c_.ver) != errc::ok) return errc::wrong_state;
     c_.finish(*s);
     return errc::ok;
   }
   [[nodiscard]] step read_goaway(stream_record& s, byte_view& in, errc& why) noexcept {
     goaway_receiver::incoming m;
-    const step got = goaway_receiver::receive(s.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<goaway_receiver>(s, in, m, why);
     if (got == step::fault && why == errc::second_goaway && before(lite06).has(c_.ver)) {
       in = {};  // the earlier drafts say nothing: the first counts
       return step::wait;
@@ -179,12 +179,12 @@ class signals {
   [[nodiscard]] errc open_probe() noexcept {
     if (has_setup(c_.ver) && opening_.peer().probe == probe_level::none) return errc::not_supported;
     stream_record* s = c_.open(stream_kind::probe_ours, true, no_slot);
-    if (s == nullptr || !core::put_type(*s, static_cast<std::uint64_t>(bidi_type::probe))) return errc::out_of_memory;
-    probe_ = s->self;
+    if (s == nullptr || !c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::probe))) return errc::out_of_memory;
+    probe_ = c_.handle_of(*s);
     return target_ == 0 ? errc::ok : send_target(*s);
   }
   [[nodiscard]] errc send_target(stream_record& s) noexcept {
-    const errc e = prober::send(s.state, c_.ver, msg::probe{target_, 0}, s.out);
+    const errc e = c_.say<prober>(s, msg::probe{target_, 0});
     c_.flush(s);
     return e;
   }

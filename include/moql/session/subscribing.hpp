@@ -77,7 +77,7 @@ class subscribing {
       free_slot(h, *s);
       return errc::out_of_memory;
     }
-    s->stream = r->self;
+    s->stream = c_.handle_of(*r);
     out = id_of<subscription_id>(h);
     const errc why = c_.is_established ? write_request(*r) : errc::ok;
     if (why != errc::ok) (void)unsubscribe(out);
@@ -96,8 +96,7 @@ class subscribing {
     if (!has_ranges(c_.ver)) return errc::not_supported;
     stream_record* r = c_.streams.find(s->stream);
     if (r == nullptr || !r->ends.can_send()) return errc::wrong_state;
-    if (const errc e = subscribe_asker::send(r->state, c_.ver, msg::subscribe_update{want}, r->out); e != errc::ok)
-      return e;
+    if (const errc e = c_.say<subscribe_asker>(*r, msg::subscribe_update{want}); e != errc::ok) return e;
     s->options.want = want;
     if (s->lowest && want.group_start.value_or(0) < *s->lowest) s->lowest = want.group_start;
     c_.flush(*r);
@@ -117,8 +116,8 @@ class subscribing {
   [[nodiscard]] errc skip(subscription_id id, std::uint64_t group) noexcept {
     subscribed* s = live(id);
     if (s == nullptr) return errc::stale_handle;
-    for (std::uint32_t i = s->first_group; i != no_slot; i = c_.streams[i].after) {
-      if (c_.streams[i].sequence != group) continue;
+    for (std::uint32_t i = s->first_group; i != no_slot; i = group_at(i).after) {
+      if (group_at(i).sequence != group) continue;
       stop_reading(*s, c_.streams[i]);
       account(*s, group, group);
       check_done(slot_of(id), *s);
@@ -134,11 +133,11 @@ class subscribing {
   }
   [[nodiscard]] step read(stream_record& r, byte_view& in, errc& why) noexcept {
     subscribe_asker::incoming m;
-    const step got = subscribe_asker::receive(r.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<subscribe_asker>(r, in, m, why);
     if (got != step::ready) return got;
     const slot_handle h = subs_.handle_of(r.owner);
     subscribed& s = subs_[r.owner];
-    c_.cancel_timer(timer_kind::reply, r.self);
+    c_.answered(r);
     why = errc::ok;
     if (const auto* ok = std::get_if<msg::subscribe_ok>(&m))
       why = take_ok(h, s, *ok);
@@ -172,10 +171,12 @@ class subscribing {
     if (is_past_end(s, g.sequence)) return errc::group_past_end;
     if (!note_seen(subs_.handle_of(i), s, g.sequence)) return errc::out_of_memory;
     r.owner = i;
-    r.sequence = g.sequence;
-    r.after = s.first_group;
-    if (r.after != no_slot) c_.streams[r.after].before = r.self.index;
-    s.first_group = r.self.index;
+    stream_buffers& b = *r.buffers;
+    b.sequence = g.sequence;
+    b.before = no_slot;
+    b.after = s.first_group;
+    if (b.after != no_slot) group_at(b.after).before = r.slot;
+    s.first_group = r.slot;
     ++c_.counts.groups_in;
     tell(subs_.handle_of(i), group_started{id(i), g.sequence, g.frame_start});
     return errc::ok;
@@ -189,8 +190,9 @@ class subscribing {
     const slot_handle h = subs_.handle_of(i);
     subscribed& s = subs_[i];
     unlink(s, r);
-    tell(h, group_finished{id(i), r.sequence, why, code});
-    account(s, r.sequence, r.sequence);
+    const std::uint64_t sequence = r.buffers->sequence;
+    tell(h, group_finished{id(i), sequence, why, code});
+    account(s, sequence, sequence);
     if (why == errc::bad_timestamp && s.has_info) {
       infos_.doubt(s.names.broadcast(), s.names.track());
       ask_info(h, s);
@@ -262,16 +264,16 @@ class subscribing {
   }
   [[nodiscard]] errc write_request(stream_record& r) noexcept {
     const subscribed& s = subs_[r.owner];
-    if (!core::put_type(r, static_cast<std::uint64_t>(bidi_type::subscribe))) return errc::out_of_memory;
+    if (!c_.put_type(r, static_cast<std::uint64_t>(bidi_type::subscribe))) return errc::out_of_memory;
     const msg::subscribe m{s.wire_id, s.names.broadcast(), s.names.track(), s.options.want};
-    return subscribe_asker::send(r.state, c_.ver, m, r.out);
+    return c_.say<subscribe_asker>(r, m);
   }
   void give_info(slot_handle h, subscribed& s, const msg::track_info& info) noexcept {
     tell(h, track_known{id_of<subscription_id>(h), info});
     s.has_info = true;
     std::uint32_t i = s.first_group;  // the newest; they are released in the order they came
-    while (i != no_slot && c_.streams[i].after != no_slot) i = c_.streams[i].after;
-    for (; i != no_slot; i = c_.streams[i].before) {
+    while (i != no_slot && group_at(i).after != no_slot) i = group_at(i).after;
+    for (; i != no_slot; i = group_at(i).before) {
       c_.streams[i].is_held = false;
       c_.wake_reader(c_.streams[i]);
     }
@@ -379,8 +381,8 @@ class subscribing {
   }
   void finish(slot_handle h, subscribed& s, errc why, std::uint64_t code) noexcept {
     if (s.is_gone) return;
-    for (std::uint32_t i = s.first_group; i != no_slot; i = c_.streams[i].after)  // each has its end, before ours
-      tell(h, group_finished{id_of<subscription_id>(h), c_.streams[i].sequence, why, code});
+    for (std::uint32_t i = s.first_group; i != no_slot; i = group_at(i).after)  // each has its end, before ours
+      tell(h, group_finished{id_of<subscription_id>(h), group_at(i).sequence, why, code});
     close(h, s);
     c_.tell({subscription_closed{id_of<subscription_id>(h), why, code}, about::subscription, h, {}, true});
   }
@@ -393,6 +395,8 @@ class subscribing {
     if (stream_record* r = c_.streams.find(s.stream); r != nullptr && r->kind == stream_kind::subscribe_ours)
       c_.leave(*r);
   }
+  /// Of a group stream that belongs to a subscription: until it leaves, it keeps its buffers.
+  [[nodiscard]] stream_buffers& group_at(std::uint32_t i) noexcept { return *c_.streams[i].buffers; }
   void stop_reading(subscribed& s, stream_record& g) noexcept {
     unlink(s, g);
     g.kind = stream_kind::closing;
@@ -401,12 +405,13 @@ class subscribing {
     c_.stop(g, stream_code::cancelled);
   }
   void unlink(subscribed& s, stream_record& r) noexcept {
-    if (r.before != no_slot)
-      c_.streams[r.before].after = r.after;
+    stream_buffers& b = *r.buffers;
+    if (b.before != no_slot)
+      group_at(b.before).after = b.after;
     else
-      s.first_group = r.after;
-    if (r.after != no_slot) c_.streams[r.after].before = r.before;
-    r.before = r.after = no_slot;
+      s.first_group = b.after;
+    if (b.after != no_slot) group_at(b.after).before = b.before;
+    b.before = b.after = no_slot;
   }
   void free_slot(slot_handle h, subscribed& s) noexcept {
     by_wire_.erase(s.wire_id);

@@ -24,6 +24,7 @@ struct track_names {
     text_.clear();
     split_ = 0;
   }
+  void recycle() noexcept { clear(); }
   [[nodiscard]] static bool is_valid(std::string_view broadcast, std::string_view track) noexcept {
     return is_valid_path(broadcast) && is_utf8(track);
   }
@@ -83,12 +84,12 @@ class track_infos {
   }
   [[nodiscard]] step read(stream_record& s, byte_view& in, errc& why) noexcept {
     track_asker::incoming m;
-    const step got = track_asker::receive(s.state, c_.ver, c_.caps(), in, m, why);
+    const step got = c_.hear<track_asker>(s, in, m, why);
     if (got != step::ready) return got;
     known_track& t = tracks_[s.owner];
     t.info = std::get<msg::track_info>(m);
     t.is_known = true;
-    c_.cancel_timer(timer_kind::reply, s.self);
+    c_.answered(s);
     serve_waiters(t, &t.info, errc::ok, 0);
     return step::ready;
   }
@@ -141,11 +142,11 @@ class track_infos {
       return slot_index::none;
     }
     t->is_indexed = true;
-    t->stream = s->self;
+    t->stream = c_.handle_of(*s);
     const msg::track m{.broadcast = broadcast, .track_name = track};
-    if (!core::put_type(*s, static_cast<std::uint64_t>(bidi_type::track))) return h.index;
-    why = track_asker::send(s->state, c_.ver, m, s->out);
-    c_.set_timer(timer_kind::reply, s->self, c_.caps().request_timeout);
+    if (!c_.put_type(*s, static_cast<std::uint64_t>(bidi_type::track))) return h.index;
+    why = c_.say<track_asker>(*s, m);
+    c_.set_timer(timer_kind::stream, c_.handle_of(*s), c_.caps().request_timeout);
     return h.index;
   }
   void forget(std::uint32_t i) noexcept {

@@ -26,7 +26,8 @@ class announce_writer {
   }
   /// The opening reply and the initial set, which must not name a suffix twice. Nothing matching is an answer too
   ///
-  [[nodiscard]] errc open(machine_state& s, std::span<const offered_route> initial, vec<std::uint8_t>& out) noexcept {
+  [[nodiscard]] errc open(machine_progress& s, std::span<const offered_route> initial,
+                          vec<std::uint8_t>& out) noexcept {
     if (has_announce_init(version_)) {
       list_.clear();
       for (const offered_route& r : initial)
@@ -46,7 +47,7 @@ class announce_writer {
     return errc::ok;
   }
   /// Announces a suffix, or brings an announced one up to date; writes nothing if the peer would see no difference.
-  [[nodiscard]] errc show(machine_state& s, const offered_route& r, vec<std::uint8_t>& out) noexcept {
+  [[nodiscard]] errc show(machine_progress& s, const offered_route& r, vec<std::uint8_t>& out) noexcept {
     if (!can_travel(r)) return hide(s, r.suffix, out);
     if (told* t = find(r.suffix)) {
       if (!differs(*t, r)) return errc::ok;
@@ -68,7 +69,7 @@ class announce_writer {
     return announce_teller::send(s, version_, m, out);
   }
   /// Withdraws a suffix; nothing happens if it was never told.
-  [[nodiscard]] errc hide(machine_state& s, std::string_view suffix, vec<std::uint8_t>& out) noexcept {
+  [[nodiscard]] errc hide(machine_progress& s, std::string_view suffix, vec<std::uint8_t>& out) noexcept {
     told* t = find(suffix);
     if (t == nullptr) return errc::ok;
     const std::uint64_t id = t->id;
@@ -113,7 +114,7 @@ class announce_writer {
       if (t.hops[i] != r.hops[i]) return true;
     return false;
   }
-  [[nodiscard]] errc send(machine_state& s, std::uint64_t status, const offered_route& r,
+  [[nodiscard]] errc send(machine_progress& s, std::uint64_t status, const offered_route& r,
                           vec<std::uint8_t>& out) noexcept {
     msg::announce m{.status = status, .suffix = r.suffix};
     std::uint64_t with_self[hops_max];

@@ -64,17 +64,20 @@ consteval bool is_deterministic(std::span<const transition> rows) {
   return nullptr;
 }
 
-/// What a machine remembers; shared by all kinds, so that one record of a stream can hold any of them.
-struct machine_state {
-  explicit machine_state(memory m = {}) noexcept : reader(m) {}
-  message_reader reader;
+/// Where a machine stands; shared by all kinds, so that one record of a stream can hold any of them.
+struct machine_progress {
   std::uint8_t sent = 0;      ///< State of our half.
   std::uint8_t received = 0;  ///< State of the peer's half.
   bool lead_seen = false;
+};
+
+/// All that a machine remembers: where it stands, and the message that is being put together.
+struct machine_state : machine_progress {
+  explicit machine_state(memory m = {}) noexcept : reader(m) {}
+  message_reader reader;
   void recycle() noexcept {
+    static_cast<machine_progress&>(*this) = {};
     reader.recycle();
-    sent = received = 0;
-    lead_seen = false;
   }
 };
 
@@ -88,7 +91,7 @@ struct exchange {
 
   /// Appends one message to `out`. wrong_state when the table forbids it; nothing is appended on any error.
   template <class M>
-  [[nodiscard]] static errc send(machine_state& s, version v, const M& m, vec<std::uint8_t>& out) noexcept {
+  [[nodiscard]] static errc send(machine_progress& s, version v, const M& m, vec<std::uint8_t>& out) noexcept {
     static_assert(sends<M>, "this side never sends such a message");
     const transition* t = find_transition(Out::rows, s.sent, Out::messages::template ordinal<M>(), v);
     if (t == nullptr) return M::in.has(v) ? errc::wrong_state : errc::not_in_version;
@@ -101,7 +104,7 @@ struct exchange {
     return errc::ok;
   }
   /// Whether we may end our direction now.
-  [[nodiscard]] static errc send_fin(machine_state& s, version v) noexcept {
+  [[nodiscard]] static errc send_fin(machine_progress& s, version v) noexcept {
     const transition* t = find_transition(Out::rows, s.sent, on_fin, v);
     if (t == nullptr) return errc::wrong_state;
     s.sent = t->to;
@@ -111,11 +114,15 @@ struct exchange {
   /// Takes one message off `in`. Views in `out` are valid until the next call.
   [[nodiscard]] static step receive(machine_state& s, version v, const limits& caps, byte_view& in, incoming& out,
                                     errc& why) noexcept {
+    return receive(s, s.reader, v, caps, in, out, why);
+  }
+  [[nodiscard]] static step receive(machine_progress& s, message_reader& reader, version v, const limits& caps,
+                                    byte_view& in, incoming& out, errc& why) noexcept {
     while (true) {
       if constexpr (requires { In::lead; }) {
         if (!s.lead_seen) {
           std::uint64_t lead{};
-          const step got = s.reader.next_varint(in, lead, why);
+          const step got = reader.next_varint(in, lead, why);
           if (got != step::ready) return got;
           if (lead != In::lead) return fail(errc::unexpected_message, why);
           s.lead_seen = true;
@@ -133,7 +140,7 @@ struct exchange {
       });
       if (!expects_any) return in.empty() ? step::wait : fail(In::violation(s.received, on_fin), why);
       raw_message raw;
-      const step got = s.reader.next(in, typed, how, In::body_max(caps, v), raw, why);
+      const step got = reader.next(in, typed, how, In::body_max(caps, v), raw, why);
       if (got != step::ready) return got;
       std::uint8_t on = on_fin;
       bool known = false;
@@ -161,7 +168,10 @@ struct exchange {
   /// The peer ended its direction: the half's `cut` (usually `stream_cut`) inside a message or where the table does not
   /// allow it.
   [[nodiscard]] static errc receive_fin(machine_state& s, version v) noexcept {
-    if (s.reader.is_inside()) return In::cut;
+    return receive_fin(s, s.reader.is_inside(), v);
+  }
+  [[nodiscard]] static errc receive_fin(machine_progress& s, bool is_inside, version v) noexcept {
+    if (is_inside) return In::cut;
     const transition* t = find_transition(In::rows, s.received, on_fin, v);
     if (t == nullptr) return In::cut;
     s.received = t->to;
