@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "pair.hpp"
+#include "scripted.hpp"
 #include "watcher.hpp"
 
 using namespace testing;
@@ -760,4 +760,57 @@ TEST_CASE("a publisher is asked in its own spelling of a path, and so are those 
   b.subscribe(w, "room/alice/cam", "video");
   w.run();
   CHECK(p.asked_for == std::vector<std::string>{"room//alice/", "room//alice/cam"});
+}
+
+TEST_CASE("an Announce stream that breaks is opened again, one that never worked only once [seed 5.2]") {
+  for (const bool has_worked : {true, false}) {
+    CAPTURE(has_worked);
+    moql::relay core({.hop = 20});
+    scripted s(lite06, moql::endpoint::client, {.hop = 20});
+    const auto id = core.join(s.session, {.scope = 0}, s.now);
+    REQUIRE(id);
+    s.react = [&](moql::session&, const moql::event& e) { core.on_event(*id, e, s.now); };
+    s.settle();
+    const auto asked = [&] { return s.ours(moql::direction::bidi, 0x1); };
+    REQUIRE(asked().size() == 1);
+    if (has_worked) s.feed(asked().back(), wire_hex(moql::msg::announce_ok{7, 1}, lite06));
+    if (has_worked) s.feed(asked().back(), wire_hex(moql::msg::announce_start{.suffix = "room"}, lite06));
+    CHECK(core.table().route_count() == (has_worked ? 1 : 0));
+    s.reset(asked().back(), 0);
+    CHECK(core.table().route_count() == 0);
+    CHECK(asked().size() == 2);
+    for (int i = 0; i < 20; ++i) {
+      if (has_worked) s.feed(asked().back(), wire_hex(moql::msg::announce_ok{7, 1}, lite06));
+      if (has_worked) s.feed(asked().back(), wire_hex(moql::msg::announce_start{.suffix = "room"}, lite06));
+      s.reset(asked().back(), 0);
+    }
+    CHECK(asked().size() == (has_worked ? 8 : 2));
+    core.leave(*id, s.now);
+  }
+}
+
+TEST_CASE("a track whose publisher ended it and closed at once has ended, and was not lost [seed 5.3]") {
+  for (const moql::version v : {moql::lite03, lite04, lite06}) {
+    CAPTURE(moql::facts(v).name);
+    world w;
+    relay_party r({.hop = 20});
+    publisher_party p("room/alice", 7);
+    p.track("video");
+    auto& line = w.connect(p, r, v);
+    watcher a;
+    a.join(w, r, lite06);
+    w.run();
+    a.subscribe(w, "room/alice", "video");
+    w.run();
+    p.group("video", 0, {"all of it"}, w.now());
+    w.run();
+    p.track("video").finish();
+    w.settle();
+    for (int i = 0; i < 4; ++i) (void)w.step();  // the end is on its way
+    line.client.session.close();
+    w.wait(moql::seconds(5));
+    CHECK(a.who.text(0) == "all of it");
+    REQUIRE(a.who.closed.size() == 1);
+    CHECK(a.who.closed[0].why == moql::errc::ok);
+  }
 }

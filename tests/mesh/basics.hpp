@@ -58,12 +58,16 @@ class dice {
 /// Memory of one party: counted, so that nothing may stay behind, and able to say no.
 class purse {
  public:
-  [[nodiscard]] memory get() noexcept { return {&take, &give, this}; }
+  purse() noexcept = default;
+  purse(const purse&) = delete;
+  purse& operator=(const purse&) = delete;
+  [[nodiscard]] memory get() const noexcept { return {&source_}; }
   std::int64_t bytes = 0;
   std::uint64_t allowed = ~std::uint64_t{0};  ///< So many requests more are granted.
   std::uint64_t refusals = 0;
 
  private:
+  memory_source source_{&take, &give, this};
   static constexpr std::size_t classes = 12;  // 32 bytes to 64 KiB
 #ifdef __SANITIZE_ADDRESS__
   static constexpr bool is_pooled = false;

@@ -60,11 +60,11 @@ inline constexpr trouble_facts fault_table[fault_kinds] = {
     {"streams overtake one another", 10},
     {"a link stalls and resumes", 10},
     {"a link stalls and dies (half open)", 10},
-    {"streams run out", 26},
+    {"streams run out", 34},
     {"flow control runs out", 30},
     {"streams are reset", 32},
-    {"datagrams get lost", 70},
-    {"datagrams come twice", 70},
+    {"datagrams get lost", 84},
+    {"datagrams come twice", 84},
     {"somebody stops reading", 10},
     {"absurd costs", 10},
     {"forged hops", 10},
@@ -83,10 +83,10 @@ inline constexpr trouble_facts fault_table[fault_kinds] = {
     {"TRACK storm", 16},
     {"a publisher has no capacity", 14},
     {"the authoriser refuses", 14},
-    {"a small cache", 20},
+    {"a small cache", 22},
     {"few tracks, readers and routes", 14},
-    {"a session's memory runs out", 20},
-    {"a relay's memory runs out", 18},
+    {"a session's memory runs out", 25},
+    {"a relay's memory runs out", 24},
     {"priorities on a narrow link", 16},
     {"short writes, small pieces", 10},
 };
@@ -206,7 +206,7 @@ class faults : public cast {
     return sum;
   }
   void set_habits(auto&& f) {
-    for (const auto& l : w.links) f(habits_of(l->net));
+    for (const auto& l : w.links) f(l->net.habits());
   }
   void restart(relay_node& r) {
     if (r.is_up) r.die();

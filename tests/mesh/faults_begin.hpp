@@ -30,7 +30,7 @@ inline bool faults::begin(fault& f) {
       break;
     case trouble::reordering: {
       if (!take(f, some_link())) return false;
-      loopback_options& o = habits_of(link_of(f)->net);
+      loopback_options& o = link_of(f)->net.habits();
       o.reorder_streams = true;
       o.delay_max = o.delay_min + d.ms(20, 150);
       break;
@@ -44,8 +44,8 @@ inline bool faults::begin(fault& f) {
     case trouble::few_streams: {
       if (!take(f, some_link())) return false;
       mesh::link& l = *link_of(f);
-      habits_of(l.net).streams_uni = static_cast<std::uint32_t>(d.between(1, 2));
-      if (d.chance(30)) habits_of(l.net).streams_bidi = static_cast<std::uint32_t>(d.between(1, 4));
+      l.net.habits().streams_uni = static_cast<std::uint32_t>(d.between(1, 2));
+      if (d.chance(30)) l.net.habits().streams_bidi = static_cast<std::uint32_t>(d.between(1, 4));
       l.extra = d.ms(0, 200);
       f.before = l.opens_blocked;
       return true;
@@ -55,7 +55,7 @@ inline bool faults::begin(fault& f) {
       const bool is_narrow = f.kind == trouble::priorities;
       mesh::link* l = some_link([&](const mesh::link& x) { return !is_narrow || x.a.owner->kind == role::subscriber; });
       if (!take(f, l)) return false;
-      loopback_options& o = habits_of(l->net);
+      loopback_options& o = l->net.habits();
       o.connection_window = d.between(100, is_narrow ? 800 : 5000);
       if (!is_narrow) o.stream_window = d.between(60, 1500);
       f.before = l->writes_blocked;
@@ -64,7 +64,7 @@ inline bool faults::begin(fault& f) {
     }
     case trouble::stream_resets: {
       if (!take(f, some_link())) return false;
-      loopback_options& o = habits_of(link_of(f)->net);
+      loopback_options& o = link_of(f)->net.habits();
       o.reset_percent = static_cast<std::uint32_t>(d.between(1, 8));
       o.reset_code = d.below(70);
       return true;
@@ -225,7 +225,7 @@ inline bool faults::begin(fault& f) {
     }
     case trouble::short_writes: {
       if (!take(f, some_link())) return false;
-      loopback_options& o = habits_of(link_of(f)->net);
+      loopback_options& o = link_of(f)->net.habits();
       o.write_max = d.between(1, 200);
       o.chunk_max = d.between(1, 60);
       break;

@@ -26,7 +26,7 @@ inline void faults::finish(fault& f) {
     case trouble::reordering:
     case trouble::short_writes:
       if (l != nullptr) {
-        loopback_options& o = habits_of(l->net);
+        loopback_options& o = l->net.habits();
         o.reorder_streams = w.edges[f.edge].habits.reorder_streams;
         o.delay_max = w.edges[f.edge].habits.delay_max;
         o.write_max = 0;
@@ -43,7 +43,7 @@ inline void faults::finish(fault& f) {
     case trouble::few_streams:
       if (l == nullptr) break;
       if (l->opens_blocked != f.before) count(f);
-      habits_of(l->net).streams_uni = habits_of(l->net).streams_bidi = UINT32_MAX;
+      l->net.habits().streams_uni = l->net.habits().streams_bidi = UINT32_MAX;
       l->extra = {};
       for (end* e : {&l->a, &l->b}) {
         e->session_.on_credit(direction::uni);
@@ -56,14 +56,14 @@ inline void faults::finish(fault& f) {
     case trouble::priorities:
       if (l == nullptr) break;
       if (l->writes_blocked != f.before) count(f);
-      habits_of(l->net).stream_window = habits_of(l->net).connection_window = plenty;
+      l->net.habits().stream_window = l->net.habits().connection_window = plenty;
       l->extra = {};
       w.refresh(*l);
       break;
     case trouble::stream_resets:
       if (l == nullptr) break;
       if (l->net.counters().resets_injected != 0) count(f);
-      habits_of(l->net).reset_percent = 0;
+      l->net.habits().reset_percent = 0;
       w.cut(*l);  // streams that nobody opens twice may be gone
       break;
     case trouble::datagram_loss:

@@ -9,15 +9,6 @@ class world;
 struct node;
 struct link;
 
-/// The habits of a loopback_network are fixed when it is made, and there is no other way to them: a fault that begins
-/// and ends while a connection lives has to reach inside.
-template <auto Member>
-struct opened_habits {
-  friend loopback_options& habits_of(loopback_network& n) noexcept { return n.*Member; }
-};
-loopback_options& habits_of(loopback_network& n) noexcept;
-template struct opened_habits<&loopback_network::options_>;
-
 inline constexpr std::size_t plenty = std::size_t{1} << 40;  ///< A window that never fills.
 
 struct end {
@@ -59,7 +50,7 @@ class tap {
     const write_result r = t_.write(id, c, fin);
     ++(r.status == transport_status::ok ? sent : writes_blocked);
     last = id;
-    if (hint < 0) {
+    if (hint < 0 && !c.empty()) {  // the end of a group alone takes nothing from anyone
       const std::int32_t rank = (hint + (1 << 30)) >> 14;
       if (rank > last_rank_ && !is_inverted) is_inverted = true, ranks[0] = last_rank_, ranks[1] = rank, late = id;
       last_rank_ = r.status == transport_status::ok ? rank : INT32_MAX;  // what was blocked may be overtaken

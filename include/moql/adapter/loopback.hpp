@@ -124,6 +124,8 @@ class loopback_network {
     return true;
   }
   [[nodiscard]] instant now() const noexcept { return now_; }
+  /// How the network behaves from now on. Windows and stream credit count only what was sent while they were set.
+  [[nodiscard]] loopback_options& habits() noexcept { return options_; }
   /// When the next event is due; `never_due` when nothing is in flight.
   [[nodiscard]] instant next_due() const noexcept { return due_.empty() ? never_due : instant{due_.top().key.us}; }
   /// Moves the clock on without delivering anything; never backwards.

@@ -34,8 +34,8 @@ struct limits {
   std::size_t requests_max = 1'000;
   /// Streams of the peer's on which not even a type has arrived, or a group header is missing.
   std::size_t unidentified_streams_max = 1'000;
-  /// Bytes of chunks that wait in the session because the application has not drained events; and 64 times as many as there
-  /// are chunks, for tiny ones take more than they hold.
+  /// Bytes of chunks that wait in the session because the application has not drained events. And 64 times as many as
+  /// there are chunks, for tiny ones take more than they hold.
   std::size_t buffered_bytes_max = 64 * 1024 * 1024;
   /// Gaps remembered per subscription; beyond it the oldest gap is reported as lost at once.
   std::size_t gaps_max = 256;

@@ -35,12 +35,11 @@ class fanout : public sourcing {
     stream_code why{};
     if (t == nullptr) t = open(from, broadcast, name, wish, why);
     if (t == nullptr) return refuse(from, request, why);
-    track_reader* r = add_reader(*t, from, request);
+    track_reader* r = add_reader(*t, from, request, is_question);
     if (r == nullptr) {
       refuse(from, request, stream_code::no_capacity);
       return close_if_unread(*t);
     }
-    r->is_question = is_question;
     r->wish = wish;
     if (!is_question) {
       ++counts_.readers_opened;
@@ -193,9 +192,12 @@ class fanout : public sourcing {
   /// The session of a peer is about to go, and nothing more is heard of it.
   void forget(slot_handle peer, instant now) noexcept {
     now_ = now;
+    const bool lives = !peers_[peer.index].link->is_closed();  // it may go on without us
     if (peers_[peer.index].readers != 0)
       readers_.for_each([&](slot_handle, track_reader& r) {
-        if (r.peer == peer) leave(r);
+        if (r.peer != peer) return;
+        if (lives) (void)peers_[peer.index].link->reject(r.request, stream_code::going_away);
+        leave(r);
       });
     if (peers_[peer.index].sources == 0) return;
     tracks_.for_each([&](slot_handle, relayed_track& t) {
@@ -203,7 +205,7 @@ class fanout : public sourcing {
       for (std::size_t i = t.sources.size(); i-- > 0;) {
         if (t.sources[i].peer != peer) continue;
         was_used = was_used || &t.sources[i] == t.current();
-        drop_source(t, i, false);
+        drop_source(t, i, lives);
       }
       if (!was_used) return settle_loss(t);
       t.sources.empty() ? fail_over(t, peer, stream_code::unroutable) : go_back(t);

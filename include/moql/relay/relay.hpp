@@ -99,6 +99,7 @@ class relay {
                    [&](const announce_updated& a) { on_announced(h, a, now); },
                    [&](const announced& a) { on_announced(h, a, now); },
                    [&](const announce_ended& a) { on_ended(h, a.path, now); },
+                   [&](const interest_closed&) { on_interest_closed(h, now); },
                    [&](const track_known& k) { tracks_.known(h, k, now); },
                    [&](const subscription_started& s) { tracks_.started(h, s, now); },
                    [&](const group_started& g) { tracks_.group_began(h, g, now); },
@@ -191,6 +192,8 @@ class relay {
   void for_each_track(auto&& f) noexcept { tracks_.for_each_track(f); }
 
  private:
+  static constexpr unsigned asks_max = 8;  // Announce streams of one session, one after the other
+
   [[nodiscard]] bool allows(slot_handle h, relay_action what, std::string_view path,
                             std::string_view track = {}) noexcept {
     const relay_hooks& k = options_.hooks;
@@ -205,13 +208,28 @@ class relay {
     p.is_connected = true;
     peers_.touch(h);
     (void)routes_.set_knows_costs(detail::id_of<peer_id>(h), since(lite06).has(p.ver()));
-    if (p.discovers) {
-      const auto id = p.link->discover({}, now);
-      if (!id) return p.link->close(session_code::internal_error);  // it would be deaf for as long as it lives
-      p.interest = *id;
-    }
+    if (p.discovers && !ask(p, now)) return;
     show_all(h, now);
     peers_.touch(h);
+  }
+  /// What the peer has, now and later.
+  [[nodiscard]] bool ask(detail::relay_peer& p, instant now) noexcept {
+    ++p.asked;
+    p.has_told = false;
+    const auto id = p.link->discover({}, now);
+    if (id)
+      p.interest = *id;
+    else
+      p.link->close(session_code::internal_error);  // we would be deaf to it for as long as it lives
+    return id.has_value();
+  }
+  /// The Announce stream broke, and with it went the peer's routes. One that has worked is opened again, any other
+  /// once.
+  void on_interest_closed(slot_handle h, instant now) noexcept {
+    detail::relay_peer& p = peers_[h.index];
+    p.interest = {};
+    const bool may_work = p.asked < (p.has_told ? asks_max : 2);
+    if (p.is_usable() && !p.is_draining && may_work) (void)ask(p, now);
   }
   void on_setup(slot_handle h, const peer_setup& s, instant now) noexcept {
     const auto id = detail::id_of<peer_id>(h);
@@ -249,6 +267,7 @@ class relay {
     const auto id = detail::id_of<peer_id>(h);
     detail::relay_peer& p = peers_[h.index];
     if (p.is_lost) return;
+    p.has_told = true;
     const route_facts f{.hops = a.hops, .warm = a.warm, .cold = a.cold, .is_exact = !has_announce_ids(p.ver())};
     const route_id known = route_of(id, p.scope, a.path);
     if (known == route_id{}) {

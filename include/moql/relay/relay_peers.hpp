@@ -27,6 +27,8 @@ struct relay_peer {
   std::optional<std::uint64_t> link_cost{};
   interest_id interest{};
   bool discovers = true;
+  bool has_told = false;      ///< Something came on its Announce stream.
+  unsigned asked = 0;         ///< How often it was asked what it has.
   bool is_connected = false;  ///< The version is agreed.
   bool is_lost = false;       ///< Its session is over; events may still come.
   bool is_draining = false;   ///< It sent GOAWAY.
@@ -46,7 +48,8 @@ struct relay_peer {
     hop = 0;
     link_cost.reset();
     interest = {};
-    is_connected = is_lost = is_draining = is_ready = false;
+    is_connected = is_lost = is_draining = is_ready = has_told = false;
+    asked = 0;
     shown.clear();
     shown_at.clear();
     tracks = readers = sources = passes = 0;

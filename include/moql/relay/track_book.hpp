@@ -43,7 +43,10 @@ class track_book {
     return t != nullptr && may_be_served(*t, peer);
   }
   [[nodiscard]] std::size_t tracks() const noexcept { return tracks_.size(); }
-  [[nodiscard]] std::size_t readers() const noexcept { return readers_.size(); }
+  /// Subscriptions alone: a TRACK that waits is a reader too, but gone once it is answered.
+  [[nodiscard]] std::size_t readers() const noexcept {
+    return readers_.size() - questions_;
+  }
   [[nodiscard]] std::size_t sources() const noexcept { return by_subscription_.size(); }
   [[nodiscard]] const cache_budget& budget() const noexcept { return budget_; }
   [[nodiscard]] instant next_deadline() const noexcept { return clock_.next(); }
@@ -163,7 +166,8 @@ class track_book {
     return true;
   }
   /// Null when memory ran out.
-  [[nodiscard]] track_reader* add_reader(relayed_track& t, slot_handle from, request_id request) noexcept {
+  [[nodiscard]] track_reader* add_reader(relayed_track& t, slot_handle from, request_id request,
+                                         bool is_question) noexcept {
     slot_handle h;
     track_reader* r = readers_.take(h);
     if (r == nullptr) return nullptr;
@@ -175,6 +179,8 @@ class track_book {
     r->request = request;
     r->self = h;
     r->track = t.self.index;
+    r->is_question = is_question;
+    questions_ += is_question ? 1 : 0;
     r->after = t.first_reader;
     if (r->after != no_slot) readers_[r->after].before = h.index;
     t.first_reader = h.index;
@@ -192,7 +198,10 @@ class track_book {
     if (r.after != no_slot) readers_[r.after].before = r.before;
     --t.readers;
     --peers_[r.peer.index].readers;
-    if (!r.is_question) ++counts_.readers_closed;
+    if (r.is_question)
+      --questions_;
+    else
+      ++counts_.readers_closed;
     readers_.give(r.self);
   }
   /// Answers a reader from the cache, which is there. It may be gone after that.
@@ -239,6 +248,7 @@ class track_book {
   slot_index by_subscription_;
   slab<track_reader> readers_;
   slot_index by_request_;
+  std::size_t questions_ = 0;  ///< Readers that wait for properties alone.
   timers clock_;
   instant now_{};
 };

@@ -274,7 +274,6 @@ class group_service : public request_book {
   }
   /// A group that cannot be sent to its end: its stream is reset and the subscriber told.
   void lose(std::uint32_t i, group_writer::state why) noexcept {
-    if (why == group_writer::state::failed) return c_.fail(errc::out_of_memory);
     outgoing& o = outs_[i];
     const std::uint32_t owner = o.owner;
     request& r = requests_[owner];

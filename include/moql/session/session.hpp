@@ -39,7 +39,8 @@ class session {
     if (++c().unidentified > c().caps().unidentified_streams_max) return e_.fault(*s, errc::limit_exceeded);
     c().set_timer(detail::timer_kind::stream, c().handle_of(*s), c().caps().header_timeout);
   }
-  /// Without an owner `data` must stay valid until `next_event` has returned nothing.
+  /// Without an owner `data` must stay valid until its credit has been given back: what cannot be read yet (the version
+  /// is not agreed, TRACK_INFO is missing) waits.
   void on_data(stream_id id, bytes data, bool fin, instant now) noexcept {
     c().now = now;
     detail::stream_record* s = c().is_over() ? nullptr : c().find(id);
@@ -243,7 +244,8 @@ class session {
   /// Whether `next_event` is worth calling.
   [[nodiscard]] bool has_events() const noexcept {
     if (c().is_over()) return !has_said_closed_;
-    return !c().events.empty() || !c().readable.empty() || !e_.datagrams_in.empty();
+    const bool has_datagrams = c().is_established && !e_.datagrams_in.empty();
+    return !c().events.empty() || !c().readable.empty() || has_datagrams;
   }
   [[nodiscard]] bool is_established() const noexcept { return c().is_established; }
   [[nodiscard]] bool is_closed() const noexcept { return c().is_over(); }

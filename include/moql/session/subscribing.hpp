@@ -232,7 +232,9 @@ class subscribing {
   }
   void end_all(errc why, std::uint64_t code) noexcept {
     subs_.for_each([&](slot_handle h, subscribed& s) {
-      if (!s.is_gone) finish(h, s, why, code);
+      if (s.is_gone) return;
+      if (s.is_ended && s.first_group == no_slot) return straggler_due(h.index);  // it was over before the session
+      finish(h, s, why, code);
     });
   }
 
