@@ -39,25 +39,11 @@ class group_service : public request_book {
   }
   /// The group that should get a stream next, if that is more urgent than writing on the streams there are.
   [[nodiscard]] std::optional<slot_handle> next_to_open() noexcept {
-    while (!opening_.empty() && !c_.is_over()) {
-      const auto [key, item] = opening_.top();
-      outgoing& o = outs_[item];
-      // Equal tracks take turns at streams. Others of a subscription that got one go back when they come to the front.
-      if (const opening_key due = opening_key_of(requests_[o.owner], o); key < due) {
-        opening_.update(item, due);
-        continue;
-      }
-      const auto state = o.cursor.glance(*requests_[o.owner].cache());
-      if (state != group_writer::state::data) {
-        lose(item, state);
-        continue;
-      }
-      if (!writing_.empty() && writing_.best().rank > key.rank()) return {};
-      opening_.erase(item);
-      o.is_opening = true;
-      return outs_.handle_of(item);
-    }
-    return {};
+    const std::uint32_t item = urgent_to_open();
+    if (item == no_slot) return {};
+    opening_.erase(item);
+    outs_[item].is_opening = true;
+    return outs_.handle_of(item);
   }
   void opened(slot_handle out, stream_id id) noexcept {
     outgoing* o = outs_.find(out);
@@ -82,6 +68,7 @@ class group_service : public request_book {
   /// The best group stream that has something to write. Valid until `wrote`. Ends go first: they cost no bytes, and
   /// streams that are over make room for others.
   [[nodiscard]] bool next_write(write_request& w) noexcept {
+    bool is_first = finishing_.empty();  // otherwise streams were not opened because of these
     while (!finishing_.empty() && !c_.is_over()) {
       const slot_handle h = finishing_.pop();
       outgoing* o = outs_.find(h);
@@ -94,7 +81,9 @@ class group_service : public request_book {
       ready(h.index);
     }
     if (is_behind()) return false;
-    while (!writing_.empty() && !c_.is_over()) {
+    for (; !writing_.empty() && !c_.is_over(); is_first = false) {
+      // What has just turned out to have nothing to write was all that was more urgent than a group without a stream.
+      if (!is_first && !c_.uni_blocked && urgent_to_open() != no_slot) return false;
       const schedule::pick p = writing_.best();
       outgoing& o = outs_[p.item];
       const auto state = o.cursor.look(*requests_[o.owner].cache(), scratch_, offer_);
@@ -169,6 +158,23 @@ class group_service : public request_book {
   }
 
  private:
+  /// The group without a stream that comes first, if nothing that has one is more urgent; `no_slot` otherwise.
+  [[nodiscard]] std::uint32_t urgent_to_open() noexcept {
+    while (!opening_.empty() && !c_.is_over()) {
+      const auto [key, item] = opening_.top();
+      outgoing& o = outs_[item];
+      // Equal tracks take turns at streams. Others of a subscription that got one go back when they come to the front.
+      if (const opening_key due = opening_key_of(requests_[o.owner], o); key < due) {
+        opening_.update(item, due);
+        continue;
+      }
+      const auto state = o.cursor.glance(*requests_[o.owner].cache());
+      if (state == group_writer::state::data)
+        return writing_.empty() || writing_.best().rank <= key.rank() ? item : no_slot;
+      lose(item, state);
+    }
+    return no_slot;
+  }
   void serve_groups(slot_handle h, request& r) noexcept {
     track_cache& cache = *r.cache();
     stream_record* s = c_.streams.find(r.stream);
