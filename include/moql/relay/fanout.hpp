@@ -40,7 +40,6 @@ class fanout : public sourcing {
       refuse(from, request, stream_code::no_capacity);
       return close_if_unread(*t);
     }
-    r->wish = wish;
     if (!is_question) {
       ++counts_.readers_opened;
       raise(*t, wish);
@@ -53,8 +52,7 @@ class fanout : public sourcing {
     const std::uint32_t i = by_request_.find(key_of(from, request));
     if (i == slot_index::none) return;
     relayed_track& t = tracks_[readers_[i].track];
-    readers_[i].wish = track_wish::of(peers_[from.index].ver(), want);
-    raise(t, readers_[i].wish);
+    raise(t, track_wish::of(peers_[from.index].ver(), want));
     set_timer(t, timer::relax, relax_after);
   }
   /// A request is over, for whatever reason.

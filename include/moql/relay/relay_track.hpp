@@ -91,13 +91,12 @@ struct track_source {
 /// A request of a peer's for a track: SUBSCRIBE, or a TRACK that waits for the track's properties.
 struct track_reader {
   explicit track_reader(memory = {}) noexcept {}
-  slot_handle self{};
-  slot_handle peer{};
   request_id request{};
+  slot_handle peer{};
+  std::uint32_t self = no_slot;
   std::uint32_t track = no_slot;
   std::uint32_t before = no_slot, after = no_slot;
   bool is_question = false;  ///< TRACK.
-  track_wish wish{};
   void recycle() noexcept {
     track = before = after = no_slot;
     is_question = false;

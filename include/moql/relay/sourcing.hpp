@@ -61,7 +61,8 @@ class sourcing : public track_book {
   void lower(relayed_track& t) noexcept {
     track_wish all;
     for_each_reader(t, [&](const track_reader& r) {
-      if (!r.is_question) all.add(r.wish);
+      session& link = *peers_[r.peer.index].link;
+      if (const auto want = link.wanted(r.request)) all.add(track_wish::of(link.negotiated(), *want));
     });
     if (all.is_empty || all == t.wish) return;
     t.wish = all;

@@ -44,9 +44,7 @@ class track_book {
   }
   [[nodiscard]] std::size_t tracks() const noexcept { return tracks_.size(); }
   /// Subscriptions alone: a TRACK that waits is a reader too, but gone once it is answered.
-  [[nodiscard]] std::size_t readers() const noexcept {
-    return readers_.size() - questions_;
-  }
+  [[nodiscard]] std::size_t readers() const noexcept { return readers_.size() - questions_; }
   [[nodiscard]] std::size_t sources() const noexcept { return by_subscription_.size(); }
   [[nodiscard]] const cache_budget& budget() const noexcept { return budget_; }
   [[nodiscard]] instant next_deadline() const noexcept { return clock_.next(); }
@@ -177,7 +175,7 @@ class track_book {
     }
     r->peer = from;
     r->request = request;
-    r->self = h;
+    r->self = h.index;
     r->track = t.self.index;
     r->is_question = is_question;
     questions_ += is_question ? 1 : 0;
@@ -202,7 +200,7 @@ class track_book {
       --questions_;
     else
       ++counts_.readers_closed;
-    readers_.give(r.self);
+    readers_.give(readers_.handle_of(r.self));
   }
   /// Answers a reader from the cache, which is there. It may be gone after that.
   void serve(track_reader& r) noexcept {

@@ -30,6 +30,12 @@ class request_book {
     told_ = q.slot;
     return true;
   }
+  /// What a subscription of the peer's asks for now; none when it is over or is no subscription.
+  [[nodiscard]] std::optional<msg::delivery> wanted(request_id id) noexcept {
+    const request* r = live(id);
+    if (r == nullptr || r->kind != request_kind::subscribe) return {};
+    return static_cast<msg::delivery>(r->want);
+  }
   void free(const queued_event& q) noexcept {
     request* r = requests_.find(q.slot);
     --(r->kind == request_kind::subscribe ? subscriptions_ : others_);

@@ -192,6 +192,9 @@ class session {
     return command([&] { return e_.publish.reject(id, code); });
   }
 
+  /// What a subscription of the peer's asks for by now: its SUBSCRIBE, or the newest update. None when it is over.
+  [[nodiscard]] std::optional<msg::delivery> wanted(request_id id) noexcept { return e_.publish.wanted(id); }
+
   /// Asks the peer to measure; `target` in bits per second, 0 for none. 03 on.
   errc probe(std::uint64_t target = 0) noexcept {
     return command([&] { return e_.signal.probe(target); });
