@@ -244,3 +244,32 @@ TEST_CASE("between 05 and 06 the order of groups is not carried: 0 is written an
   CHECK(wire_hex(chosen, lite06) == wire_hex(left, lite06));
   CHECK(wire_hex(chosen, lite05) != wire_hex(left, lite05));
 }
+
+TEST_CASE("a group without a stream goes before less urgent ones that have one, whatever was looked at first R-166") {
+  scripted p(lite06, endpoint::server);
+  track_cache idle({.max_age_ms = 1'000'000});
+  track_cache urgent({.max_age_ms = 1'000'000});
+  track_cache late({.max_age_ms = 1'000'000});
+  p.react = [&](session& s, const event& e) {
+    const auto of = [&](std::string_view name) -> track_cache& {
+      return name == "idle" ? idle : name == "urgent" ? urgent : late;
+    };
+    if (const auto* r = std::get_if<subscribe_requested>(&e)) (void)s.serve(r->request, of(r->track));
+  };
+  (void)p.peer_subscribes({.priority = 200, .max_age_ms = 1'000'000}, 1, "idle");
+  (void)p.peer_subscribes({.priority = 100, .max_age_ms = 1'000'000}, 2, "urgent");
+  (void)p.peer_subscribes({.priority = 50, .max_age_ms = 1'000'000}, 3, "late");
+  put_group(idle, 0, {"x"}, {}, 0, false);
+  put_group(late, 0, {"x"}, {}, 0, false);
+  p.settle();
+  REQUIRE(p.groups().size() == 2);
+  p.net.log.clear();
+  REQUIRE(idle.drop_groups(7, 7) == errc::ok);  // looked at first, and there is nothing to write
+  put_group(urgent, 0, {"x"});
+  REQUIRE(late.append(0, 1, bytes::copy("y")) == errc::ok);
+  p.settle();
+  std::vector<std::uint64_t> order;  // by Subscribe ID
+  for (const auto& [id, n] : p.net.log)
+    if (p.at(id).dir == direction::uni) order.push_back(p.group_of(id).subscribe_id);
+  CHECK(order == std::vector<std::uint64_t>{2, 3});
+}
