@@ -16,7 +16,7 @@ struct options : net::shared_options {
   std::string url, broadcast, track, out;
   std::optional<std::uint64_t> from, to;
   std::uint64_t max_age_ms = net::for_ever_ms;
-  std::uint64_t wait_ms = 10'000, hold_mb = 64;
+  std::uint64_t wait_ms = 10'000, hold_mb = 64, patience = 0;
   std::uint8_t priority = 128;
 };
 
@@ -36,7 +36,14 @@ class subscriber : public net::client {
     if (options_.log) std::fprintf(stderr, "%s\n", examples::text_of(e).c_str());
     std::visit(
         moql::overload{
-            [&](const moql::connected&) { subscribe(p, now); },
+            [&](const moql::connected&) {
+              if (options_.patience == 0) return subscribe(p, now);
+              wait_for_broadcast(p, now);
+            },
+            [&](const moql::announce_updated&) {},
+            [&](const moql::announced& a) {
+              if (is_waiting_ && moql::same_path(a.path, options_.broadcast)) subscribe(p, now);
+            },
             [&](const moql::frame_part& f) { progress_.bytes += f.payload.size(); },
             [&](const moql::datagram_received& d) { progress_.bytes += d.payload.size(); },
             [&](const moql::goaway_received& g) { complain("the peer is going away" + net::quoted_reason(g.uri)); },
@@ -50,7 +57,20 @@ class subscriber : public net::client {
   }
 
  private:
+  /// Somebody may be about to publish it.
+  void wait_for_broadcast(net::peer& p, moql::instant now) {
+    is_waiting_ = p.session.discover(options_.broadcast, now).has_value();
+    if (!is_waiting_) return subscribe(p, now);
+    patience_.expires_after(std::chrono::seconds(options_.patience));
+    patience_.async_wait([this](const boost::system::error_code& e) {
+      if (e || !is_waiting_) return;
+      give_up("nobody announces the broadcast '" + options_.broadcast + "'");
+      leave();
+    });
+  }
   void subscribe(net::peer& p, moql::instant now) {
+    is_waiting_ = false;
+    patience_.cancel();
     moql::subscribe_options want;
     want.want = {.priority = options_.priority,
                  .ordered = true,
@@ -164,9 +184,10 @@ class subscriber : public net::client {
   moql::subscription_id subscription_{};
   examples::output& to_;
   net::progress progress_;
-  boost::asio::steady_timer timer_{host_.io()};
+  boost::asio::steady_timer timer_{host_.io()}, patience_{host_.io()};
   moql::instant deadline_ = moql::never_due;
   bool is_interrupted_ = false;
+  bool is_waiting_ = false;  ///< For the broadcast to be announced.
 };
 
 }  // namespace
@@ -183,6 +204,8 @@ int main(int argc, char** argv) {
   app.add_option("--from", o.from, "First group (03 on); default: the latest");
   app.add_option("--to", o.to, "Last group (03 on); default: to the end of the track");
   app.add_option("--max-age", o.max_age_ms, "Milliseconds after which a group is no longer wanted; default: never");
+  app.add_option("--patience", o.patience, "Seconds to wait for a broadcast that nobody announces yet")
+      ->capture_default_str();
   app.add_option("--wait", o.wait_ms, "Milliseconds that a group which does not come on holds up those behind it")
       ->capture_default_str();
   app.add_option("--hold", o.hold_mb, "Megabytes that may be held behind such a group, or of one that is not whole")

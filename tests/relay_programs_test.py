@@ -422,6 +422,23 @@ def authorised():
 
 
 @test
+def as_the_readme_says():
+    """the commands of README.md start a relay and publish a file, which arrives twice"""
+    root = pathlib.Path(__file__).resolve().parent.parent
+    said = subprocess.run([sys.executable, root / "tools/readme_code.py", "command", root / "README.md", "See it talk"],
+                          capture_output=True, text=True, check=True).stdout
+    require(said.count("4443") == 3, said)
+    said = said.replace("build/examples", str(pathlib.Path(relay_program).resolve().parent)).replace("4443", str(free_port()))
+    said = said.replace("tests/data", str(root / "tests/data"))
+    # Everything but the relay, which is the first, ends by itself.
+    ended = subprocess.run(["bash", "-c", said + "for job in $(jobs -p | tail -n +2); do wait $job; done; kill $(jobs -p)"],
+                           cwd=folder, capture_output=True, text=True, timeout=120)
+    clip = (root / "tests/data/clip.mp4").read_bytes()
+    for copy in ("1.mp4", "2.mp4"):
+        require((folder / copy).is_file() and (folder / copy).read_bytes() == clip, f"{copy} differs: {ended.stderr}")
+
+
+@test
 def limited():
     """limits refuse with NO_CAPACITY, and what is there goes on"""
     with ExitStack() as stack:
