@@ -209,6 +209,7 @@ bool live_once(version v, memory m, bool& closed_or_told) {
           if (const auto* g = std::get_if<group_finished>(&*e))
             note(g->why == errc::ok ? errc::ok : errc::out_of_memory);
           if (std::holds_alternative<groups_lost>(*e)) note(errc::out_of_memory);
+          if (const auto* f = std::get_if<fetch_closed>(&*e)) note(f->why == errc::ok ? errc::ok : errc::out_of_memory);
           if (const auto* c = std::get_if<session_closed>(&*e))
             note(c->by_peer && c->code != 0 ? errc::out_of_memory : c->why);
         }
@@ -253,6 +254,8 @@ bool live_once(version v, memory m, bool& closed_or_told) {
     step();
     client.close();
     step();
+    // 01 and 02 have no word for a group that never got a stream: the publisher alone can know.
+    if (!has_drop(v) && server.counters().groups_unopened != 0) note(errc::out_of_memory);
   }
   CHECK(payload.count.shares == 0);
   return closed_or_told || frames == 12;

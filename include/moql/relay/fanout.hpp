@@ -266,6 +266,17 @@ class fanout : public sourcing {
     const found f = find(from, id);
     if (f.track == nullptr) return nullptr;
     relayed_track& t = *f.track;
+    // Another relay may have gone over to another producer while we were asking for this one's content, and a group may
+    // overtake the word of that. So what goes on with content that is there waits for the answer; that it is late
+    // itself is rare, for it is sent first.
+    const bool is_unsure = !is_fresh(t) && !f.source->is_accepted && f.source->hops.size() > 1;
+    if (is_unsure && has_ranges(f.source->ver)) {
+      (void)peers_[from.index].link->skip(id, group);
+      (void)f.source->lost.add(group, group);
+      peers_.touch(from);
+      if (t.sources.size() == 1) drop_lost(t, group, group);
+      return nullptr;
+    }
     const std::uint32_t number = f.source->number;
     // Where a source starts it says itself, from 03 on; a later group may overtake that.
     const bool is_answer = is_fresh(t) || !has_ranges(f.source->ver);

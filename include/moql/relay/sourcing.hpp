@@ -89,14 +89,15 @@ class sourcing : public track_book {
 
   // ---- asking
 
-  /// Whether the track may come from another producer: before anything has come.
+  /// Whether no group has come yet.
   [[nodiscard]] static bool is_fresh(const relayed_track& t) noexcept {
     return !t.cache || t.cache->next_sequence() == 0;
   }
-  /// As above, and nobody who waits may be a relay (only those and publishers have a hop): such a one holds what it
-  /// gets for the content of the producer that it has been told of.
+  /// Whether the track may come from another producer: before anybody has been told its properties, which never change
+  /// . And nobody who waits may be a relay (only those and publishers have a hop): such a one holds what it gets
+  /// for the content of the producer that it has been told of.
   [[nodiscard]] bool may_change_origin(relayed_track& t) noexcept {
-    bool may = is_fresh(t);
+    bool may = !t.cache;
     if (may) for_each_reader(t, [&](const track_reader& r) { may = may && peers_[r.peer.index].hop == 0; });
     return may;
   }
@@ -152,7 +153,7 @@ class sourcing : public track_book {
       return false;
     }
     (void)t.sources.push(std::move(s));  // the room is there
-    if (is_fresh(t)) t.origin = origin;
+    if (!t.cache) t.origin = origin;
     ++p->sources;
     ++counts_.sources_opened;
     // Who cannot be served from the new source has to ask somebody else.
