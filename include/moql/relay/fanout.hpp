@@ -168,6 +168,7 @@ class fanout : public sourcing {
       ++counts_.retries;
       t.is_detour = true;
       set_timer(t, timer::linger, options_.linger);
+      set_timer(t, timer::retry, options_.move_timeout);
       return close_if_unread(t);
     }
     give_up(t, code);
@@ -219,6 +220,7 @@ class fanout : public sourcing {
         case timer::linger: give_up(t, stream_code::unroutable); break;
         case timer::move: end_move(t); break;
         case timer::relax: lower(t); break;
+        case timer::retry: retry(t); break;
       }
     }
   }
@@ -396,6 +398,7 @@ class fanout : public sourcing {
     set_timer(t, timer::linger, options_.linger);
     if (ask_best(t, asker_of(t), from)) {
       ++counts_.failovers;
+      set_timer(t, timer::retry, options_.move_timeout);
       return close_if_unread(t);
     }
     may_wait = may_wait && has_timer(t, timer::linger);  // or without memory for it there would be no end
@@ -406,8 +409,19 @@ class fanout : public sourcing {
     track_source& s = t.sources.back();
     s.is_leaving = false;
     if (s.is_accepted) cancel_timer(t, timer::move);
+    set_timer(t, timer::retry, options_.move_timeout);
     tell_wish(t, s);
     settle_loss(t);
+  }
+  /// Whoever refused or did not answer is asked again after a while, if he still has the best way. Nothing else would
+  /// bring a track back from a detour, and everyone on a detour may be waiting for the next one.
+  void retry(relayed_track& t) noexcept {
+    const track_source* now_used = t.current();
+    if (now_used == nullptr || t.origin == 0) return;
+    const auto v = routes_.resolve(t.scope, t.broadcast_view(), {.origin = t.origin});
+    if (!v || slot_of(v->from) == now_used->peer) return;
+    set_timer(t, timer::retry, options_.move_timeout);
+    reconsider(t);
   }
   /// The time for a move is up.
   void end_move(relayed_track& t) noexcept {

@@ -60,8 +60,8 @@ class track_book {
   }
 
  protected:
-  enum class timer : std::uint8_t { linger, move, relax };
-  static constexpr std::uint32_t timers_each = 3;
+  enum class timer : std::uint8_t { linger, move, relax, retry };
+  static constexpr std::uint32_t timers_each = 4;
 
   // ---- names
 
@@ -232,7 +232,7 @@ class track_book {
     clock_.cancel(t.self.index * timers_each + static_cast<std::uint32_t>(k));
   }
   void cancel_timers(relayed_track& t) noexcept {
-    for (const timer k : {timer::linger, timer::move, timer::relax}) cancel_timer(t, k);
+    for (const timer k : {timer::linger, timer::move, timer::relax, timer::retry}) cancel_timer(t, k);
   }
 
   const relay_options& options_;
