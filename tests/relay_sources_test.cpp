@@ -814,3 +814,37 @@ TEST_CASE("a track whose publisher ended it and closed at once has ended, and wa
     CHECK(a.who.closed[0].why == moql::errc::ok);
   }
 }
+
+TEST_CASE("a track that had to go round goes the best way once that has capacity again R-091 [seed 5.2.1]") {
+  world w;
+  relay_party r({.hop = 20});
+  relay_party q({.hop = 30});
+  publisher_party full("room/alice", 7);
+  publisher_party other("room/alice", 7);
+  full.track("video");
+  other.track("video");
+  full.refuses = moql::stream_code::no_capacity;
+  w.connect(full, r, lite06);
+  w.connect(other, q, lite06);
+  w.connect(r, q, lite06);
+  watcher a;
+  a.join(w, r, lite04);
+  w.run();
+  a.subscribe(w, "room/alice", "video");
+  w.run();
+  same_group({&full, &other}, 0, w.now());
+  w.run();
+  CHECK(a.who.text(0) == text_of_group(0));
+  CHECK(other.live == 1);
+  CHECK(full.live == 0);
+  full.refuses.reset();
+  for (std::uint64_t g = 1; g < 12; ++g) {
+    same_group({&full, &other}, g, w.now());
+    w.wait(moql::seconds(1));
+  }
+  CHECK(full.live == 1);
+  CHECK(other.live == 0);
+  CHECK(a.who.whole().size() == 12);
+  CHECK(a.who.repeated == 0);
+  CHECK(a.who.closed.empty());
+}

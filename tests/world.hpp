@@ -236,8 +236,10 @@ class publisher_party : public party {
     if (const auto* r = std::get_if<moql::subscribe_requested>(&e)) {
       ++subscriptions[std::string(r->track)];
       asked.push_back(*r);
-      ++live;
-      requests_[{&s, r->request}] = true;
+      if (!refuses) {
+        ++live;
+        requests_[{&s, r->request}] = true;
+      }
       answer(s, r->request, r->track);
     }
     if (const auto* r = std::get_if<moql::track_requested>(&e)) answer(s, r->request, r->track);
