@@ -101,7 +101,7 @@ TEST_CASE("R-173 evicted, superseded and never here are told apart, however long
 
   // A group that was evicted, came again and was superseded is old.
   track_cache again({.bytes_max = 100, .groups_max = 3});
-  for (const std::uint64_t s : {1, 2, 3}) {
+  for (std::uint64_t s = 1; s <= 3; ++s) {
     REQUIRE(again.begin_group(s, {}) == errc::ok);
     REQUIRE(again.append(s, payload(40)) == errc::ok);
   }

@@ -772,7 +772,8 @@ TEST_CASE("any version to any version, at any moment, in any pieces: no byte twi
           CHECK(r.m.sub.is_on(two.p.client.session));
           CHECK_FALSE(r.m.sub.is_on(one.p.client.session));
           const bool has_all = has_ranges(from) && has_ranges(to);
-          for (const auto& [g, frames] : r.sent) {
+          for (const auto& [sent, frames] : r.sent) {
+            const std::uint64_t g = sent;  // CAPTURE takes no binding
             CAPTURE(g);
             const auto it = got.groups.find(g);
             const bool is_here = it != got.groups.end();
@@ -810,7 +811,8 @@ TEST_CASE("six moves in a row, some refused, some sessions killed: one stream, a
     CHECK(got.lost.empty());
     CHECK_FALSE(got.closed);
     CHECK_FALSE(r.m.sub.is_moving());
-    for (const auto& [g, frames] : r.sent) {
+    for (const auto& [sent, frames] : r.sent) {
+      const std::uint64_t g = sent;  // CAPTURE takes no binding
       CAPTURE(g);
       REQUIRE(got.groups.count(g) == 1);
       CHECK(got.groups.at(g).frames == frames);

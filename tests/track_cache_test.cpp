@@ -180,10 +180,10 @@ TEST_CASE("R-173 groups beyond Publisher Max Age are dropped as OLD, the latest 
   CHECK(c.why_missing(2) == stream_code::old);
   CHECK(c.why_missing(4) == stream_code::not_found);
 
-  track_cache for_ever({.max_age_ms = wire::varint_max});
-  one_frame(for_ever, 1, {0});
-  one_frame(for_ever, 1, {INT64_MAX});
-  CHECK(for_ever.groups_held() == 2);
+  track_cache patient({.max_age_ms = wire::varint_max});
+  one_frame(patient, 1, {0});
+  one_frame(patient, 1, {INT64_MAX});
+  CHECK(patient.groups_held() == 2);
   track_cache none({.max_age_ms = 0});
   one_frame(none, 1, {0});
   one_frame(none, 1, {0});

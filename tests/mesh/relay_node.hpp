@@ -124,7 +124,9 @@ struct relay_node final : node {
     }
     if (!e.was_left) core->on_event(e.peer, what, now());
     if (leaves_at_once && std::holds_alternative<session_closed>(what)) leave(e);
-    after();
+  }
+  void heard() override {
+    if (is_up) after();
   }
   void left(end& e) override {
     leave(e);

@@ -372,12 +372,14 @@ struct subscriber_node final : node {
       narrow(f->mask, f->path, [&](unsigned i) {
         const content::plan p = content::plan_of(i, key, f->group);
         const std::uint64_t until = f->last && *f->last + 1 < p.frames ? *f->last + 1 : p.frames;
-        return !p.is_cut && !p.is_skipped && f->frame == until && f->offset == 0;
+        // A group that was cut later may have had all that was asked for.
+        const bool has_all = !p.is_cut || (f->last && *f->last + 1 == f->frame);
+        return has_all && !p.is_skipped && f->frame == until && f->offset == 0;
       });
       if (f->mask == 0)
-        w.fail("subscriber %u: fetch of %s/%s group %llu is called whole with %llu frames", number,
+        w.fail("subscriber %u: fetch of %s/%s group %llu is called whole with %llu frames, asked to %lld", number,
                path_name(f->path).data(), track_name(f->track).data(), static_cast<unsigned long long>(f->group),
-               static_cast<unsigned long long>(f->frame));
+               static_cast<unsigned long long>(f->frame), f->last ? static_cast<long long>(*f->last) : -1);
     }
     *f = fetches.back();
     fetches.pop_back();

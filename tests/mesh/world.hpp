@@ -19,6 +19,8 @@ struct node {
   virtual ~node() = default;
   virtual void joined(end&) {}
   virtual void hear(end&, const event&) = 0;
+  /// All events that there were have been heard.
+  virtual void heard() {}
   /// The link is about to be destroyed.
   virtual void left(end&) {}
   /// `due` has come.
@@ -320,6 +322,7 @@ inline void world::work(end& e) {
       if (std::holds_alternative<moql::connected>(*what)) e.is_connected = true;
       e.owner->hear(e, *what);
     }
+    e.owner->heard();
   };
   if (e.is_reading) drain();
   tap t(e.side == 0 ? l.net.a() : l.net.b());

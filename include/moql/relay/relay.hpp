@@ -33,7 +33,8 @@ class relay {
                 m),
         tracks_(options_, counts_, peers_, routes_, m),
         passed_(options_, counts_, peers_, routes_, m),
-        path_(m) {}
+        path_(m),
+        ending_(m) {}
   relay(const relay&) = delete;
   relay& operator=(const relay&) = delete;
 
@@ -153,8 +154,14 @@ class relay {
   // ---- outputs
 
   /// A peer whose session should be pumped: it has been told something, or what it serves has changed. Pump until there
-  /// is none; each is named once.
+  /// is none; each is named once. Call it when all events that there were have been handed over, for that is when the
+  /// end of an announcement takes effect.
   [[nodiscard]] std::optional<peer_id> next_ready() noexcept {
+    while (!ending_.empty()) {
+      const route_id ended = ending_.back();
+      ending_.pop();
+      (void)routes_.remove(ended, [&](place_id place) { changed(place, now_); });
+    }
     const auto h = peers_.next_ready();
     return h ? std::optional(detail::id_of<peer_id>(*h)) : std::nullopt;
   }
@@ -277,14 +284,22 @@ class relay {
       ++counts_.routes_refused;
       return;
     }
+    for (std::size_t i = ending_.size(); i-- > 0;)
+      if (ending_[i] == known) ending_.erase(i);
     if (routes_.update(known, f) == errc::ok) return changed(routes_.place_of(known), now);
     ++counts_.routes_refused;  // the path it has now leads through us, and the one it had is gone
     (void)routes_.remove(known, [&](place_id place) { changed(place, now); });
   }
   void on_ended(slot_handle h, std::string_view path, instant now) noexcept {
     const auto id = detail::id_of<peer_id>(h);
-    if (peers_[h.index].is_lost) return;
-    (void)routes_.remove(route_of(id, peers_[h.index].scope, path), [&](place_id place) { changed(place, now); });
+    const detail::relay_peer& p = peers_[h.index];
+    if (p.is_lost) return;
+    const route_id route = route_of(id, p.scope, path);
+    // Up to 04 another way is told as an end and a start. If each were passed on as two changes, a change would be two
+    // to the power of the relays that it passes.
+    now_ = now;
+    if (before(lite05).has(p.ver()) && route != route_id{} && ending_.push(route)) return;
+    (void)routes_.remove(route, [&](place_id place) { changed(place, now); });
   }
   [[nodiscard]] route_id route_of(peer_id from, scope_id in, std::string_view path) const noexcept {
     route_id found{};
@@ -398,6 +413,7 @@ class relay {
   detail::fanout tracks_;
   detail::pass_through passed_;
   vec<char> path_;
+  vec<route_id> ending_;  ///< Ended, unless they are announced again before anyone is pumped.
   instant now_{};
   std::uint64_t lone_scopes_ = 0;
 };

@@ -176,7 +176,8 @@ class routes {
   /// or a number cannot travel or the scope is not the peer's, stale_handle for an unknown peer, limit_reached,
   /// out_of_memory.
   [[nodiscard]] result<route_id> add(peer_id from, scope_id in, std::string_view path, const route_facts& f) noexcept;
-  /// Other hops or costs, in place. It is the newest then, unless it says nothing new. Fails as `add` does; the
+  /// Other hops or costs, in place. Its age stays: if every update made a route the newest, and so the best of
+  /// equal ones, relays that tell one another of their choice would change it for ever. Fails as `add` does; the
   /// route stays as it was, and whoever cannot keep the old one (R-080 forbids that) removes it.
   [[nodiscard]] errc update(route_id id, const route_facts& f) noexcept;
   /// Withdraws, and then f(place_id), as in `leave`. False for a stale route.

@@ -97,6 +97,7 @@ inline result<route_id> routes::add(peer_id from, scope_id in, std::string_view 
     const std::string_view plain = places_[at].path_view();
     const bool is_plain = path == plain;  // nearly always; only another spelling is kept
     if (store(*e, f) && (is_plain || e->spelling.append(path.data(), path.size()))) {
+      e->received = ++clock_;
       e->self = h;
       e->peer = peer->self;
       e->place = at;
@@ -157,7 +158,6 @@ inline bool routes::store(entry& e, const route_facts& f) noexcept {
   }
   e.announced = {f.warm, f.cold};
   e.is_exact = f.is_exact;
-  e.received = ++clock_;
   return true;
 }
 
