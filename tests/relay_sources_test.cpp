@@ -848,3 +848,27 @@ TEST_CASE("a track that had to go round goes the best way once that has capacity
   CHECK(a.who.repeated == 0);
   CHECK(a.who.closed.empty());
 }
+
+TEST_CASE("who waits for a group to come keeps nobody who comes later from what is there already [seed 5.1]") {
+  for (const moql::version v : versions) {
+    CAPTURE(moql::facts(v).name);
+    world w;
+    relay_party r({.hop = 20});
+    publisher_party p("room/alice", 7);
+    p.track("video");
+    w.connect(p, r, lite06);
+    watcher a;
+    watcher b;
+    a.join(w, r, lite06);
+    b.join(w, r, v);
+    w.run();
+    a.subscribe(w, "room/alice", "video", {.priority = 3, .max_age_ms = 60'000, .group_start = 1000});
+    w.run();
+    b.subscribe(w, "room/alice", "video");
+    w.run();
+    p.group("video", 5, {"now"}, w.now());
+    w.run();
+    CHECK(b.who.text(5) == "now");
+    CHECK(a.who.groups.empty());
+  }
+}

@@ -340,22 +340,26 @@ class relay {
   void show(slot_handle h, detail::relay_peer& p, place_id place) noexcept {
     const auto best = routes_.best(place, {detail::id_of<peer_id>(h), p.hop});
     const std::uint32_t at = p.shown_at.find(static_cast<std::uint64_t>(place));
+    errc why = errc::ok;
+    peers_.touch(h);
     if (!best) {
       if (at == slot_index::none) return;
       (void)p.link->withdraw(p.shown[at].announcement);
       unshow(p, at);
     } else if (at != slot_index::none) {
-      (void)p.link->update(p.shown[at].announcement, {best->hops, best->warm, best->cold});
+      why = p.link->update(p.shown[at].announcement, {best->hops, best->warm, best->cold});
     } else {
       const auto id = p.link->announce(best->path, {best->hops, best->warm, best->cold});
-      if (!id) return;  // more than the session tells of
       const auto next = static_cast<std::uint32_t>(p.shown.size());
-      if (!p.shown.push({place, *id}) || !p.shown_at.insert(static_cast<std::uint64_t>(place), next)) {
+      why = id.error();
+      if (id && (!p.shown.push({place, *id}) || !p.shown_at.insert(static_cast<std::uint64_t>(place), next))) {
         if (p.shown.size() > next) p.shown.pop();
         (void)p.link->withdraw(*id);
       }
     }
-    peers_.touch(h);
+    // Anything else is more than the session tells of. But a peer that was not told for want of memory would
+    // never hear of it: it may come again and be told everything.
+    if (why == errc::out_of_memory) p.link->close(session_code::internal_error);
   }
   static void unshow(detail::relay_peer& p, std::uint32_t at) noexcept {
     p.shown_at.erase(static_cast<std::uint64_t>(p.shown[at].place));

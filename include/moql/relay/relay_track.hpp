@@ -26,7 +26,7 @@ inline constexpr std::uint8_t priority_max_before_03 = 63;
 struct track_wish {
   std::uint8_t priority = 0;
   std::uint64_t max_age_ms = 0;
-  bool wants_all = false;                ///< Somebody set no floor: everything that is young enough.
+  bool wants_all = false;                ///< Somebody named no start: what is young enough, or the latest.
   std::optional<std::uint64_t> start{};  ///< The lowest that somebody named.
   std::optional<std::uint64_t> end{};    ///< The highest, if all of them end.
   bool is_empty = true;
@@ -37,7 +37,7 @@ struct track_wish {
     w.is_empty = false;
     w.priority = want.priority;
     w.max_age_ms = has_ranges(v) ? want.max_age_ms : for_ever_ms;  // 01 and 02 know no age
-    w.wants_all = since(lite06).has(v) && !want.group_start;
+    w.wants_all = !want.group_start;
     w.start = want.group_start;
     w.end = want.group_end;
     return w;

@@ -77,6 +77,7 @@ class sourcing : public track_book {
     d.priority = priority_of(t);
     d.max_age_ms = t.wish.max_age_ms;
     d.group_end = t.wish.end;
+    if (is_fresh(t)) d.group_start = t.wish.wants_all ? std::nullopt : t.wish.start;  // somebody may want earlier ones
     if (d.group_end && d.group_start && *d.group_end < *d.group_start) d.group_end = d.group_start;
     change(s, d);
   }

@@ -216,8 +216,10 @@ class group_service : public request_book {
       return true;
     }
     if (g.how != sent_by::stream && has_datagrams(c_.ver)) {
-      if (g.state == group_state::open) return false;  // its one frame is about to come
-      const bool is_sent = send_datagram(r, g);
+      // Its one frame is about to come. If there is a newer group already it may never come, and others must not wait.
+      const bool is_open = g.state == group_state::open;
+      if (is_open && &g == &cache.latest()) return false;
+      const bool is_sent = !is_open && send_datagram(r, g);
       if (g.how == sent_by::datagram) {
         if (!is_sent) drop(r, s, g.sequence, g.sequence, lost);  // not on a stream either
         if (!r.handled.add(g.sequence, g.sequence)) c_.fail(errc::out_of_memory);
