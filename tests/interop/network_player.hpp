@@ -104,36 +104,16 @@ class network_player final : public net::program, public stage {
     host_.stop();
   }
   static void dump(const net::peer& p, const moql::event& e) {
-    static constexpr const char* names[] = {"connected",
-                                            "peer_setup",
-                                            "hop_declared",
-                                            "bandwidth",
-                                            "probe_closed",
-                                            "goaway_received",
-                                            "goaway_finished",
-                                            "session_closed",
-                                            "announced",
-                                            "announce_updated",
-                                            "announce_ended",
-                                            "announced_all",
-                                            "interest_closed",
-                                            "subscription_started",
-                                            "track_known",
-                                            "group_started",
-                                            "frame_part",
-                                            "group_finished",
-                                            "datagram_received",
-                                            "groups_lost",
-                                            "subscription_end_known",
-                                            "subscription_closed",
-                                            "fetch_part",
-                                            "fetch_closed",
-                                            "track_answered",
-                                            "subscribe_requested",
-                                            "subscribe_updated",
-                                            "track_requested",
-                                            "fetch_requested",
-                                            "request_closed"};
+    static constexpr const char* names[] = {"connected",           "peer_setup",           "hop_declared",
+                                            "bandwidth",           "probe_closed",         "goaway_received",
+                                            "goaway_finished",     "session_closed",       "announced",
+                                            "announce_updated",    "announce_ended",       "announced_all",
+                                            "interest_closed",     "subscription_started", "track_known",
+                                            "group_started",       "frame_part",           "group_finished",
+                                            "datagram_received",   "groups_lost",          "subscription_end_known",
+                                            "subscription_closed", "fetch_part",           "fetch_closed",
+                                            "track_answered",      "subscribe_requested",  "subscribe_updated",
+                                            "track_requested",     "fetch_requested",      "request_closed"};
     static_assert(std::size(names) == std::variant_size_v<moql::event>);
     std::string more;
     std::visit(
