@@ -80,6 +80,17 @@ class pass_through {
     ++counts_.queries;
     if (!ask(*r, {}, now)) refuse(*r, stream_code::unroutable);
   }
+  /// A track has become known by way of a subscription: whoever still waits for an answer to the same question has it
+  /// from there. `find(peer, broadcast, name)` is the cache that may serve a peer, or null.
+  void answer_waiting(auto&& find) noexcept {
+    requests_.for_each([&](slot_handle, passed_request& r) {
+      track_cache* c = r.is_fetch || r.is_done ? nullptr : find(r.from, r.broadcast_view(), r.name_view());
+      if (c == nullptr) return;
+      take_back(r);
+      (void)peers_.serve(r.from, r.request, *c);
+      remove(r);
+    });
+  }
   /// A request downstream is over.
   void left(slot_handle from, request_id id) noexcept {
     const std::uint32_t i = by_request_.find(key_of(from, id));

@@ -101,7 +101,12 @@ class relay {
                    [&](const announced& a) { on_announced(h, a, now); },
                    [&](const announce_ended& a) { on_ended(h, a.path, now); },
                    [&](const interest_closed&) { on_interest_closed(h, now); },
-                   [&](const track_known& k) { tracks_.known(h, k, now); },
+                   [&](const track_known& k) {
+                     tracks_.known(h, k, now);
+                     passed_.answer_waiting([&](slot_handle from, std::string_view broadcast, std::string_view name) {
+                       return tracks_.cache_for(from, broadcast, name);
+                     });
+                   },
                    [&](const subscription_started& s) { tracks_.started(h, s, now); },
                    [&](const group_started& g) { tracks_.group_began(h, g, now); },
                    [&](const group_finished& g) { tracks_.group_ended(h, g, now); },
