@@ -47,7 +47,7 @@ class publisher : public net::client {
         options_(o),
         from_(from),
         track_({.priority = o.priority,
-                .max_age_ms = from.is_file() ? net::for_ever_ms : o.max_age_ms,
+                .max_age_ms = from.is_file() ? moql::for_ever_ms : o.max_age_ms,
                 .timescale = from.timescale(),
                 .bytes_max = std::uint64_t{1} << 40,  // a file is in memory anyway, the rest is bounded by its age
                 .groups_max = from.is_file() ? UINT32_MAX : 1024u}),

@@ -94,7 +94,7 @@ class server : public net::program {
     r.hop = net::random_hop();
     r.hash_seed = net::random_hop();
     r.caps.track_bytes_max = std::uint64_t{256} << 20;
-    r.caps.cache_age_max_ms = net::for_ever_ms;
+    r.caps.cache_age_max_ms = moql::for_ever_ms;
     r.hooks.context = this;
     r.hooks.produced = [](void* context, moql::scope_id, std::string_view path,
                           std::string_view track) noexcept -> moql::track_cache* {

@@ -15,7 +15,7 @@ namespace {
 struct options : net::shared_options {
   std::string url, broadcast, track, out;
   std::optional<std::uint64_t> from, to;
-  std::uint64_t max_age_ms = net::for_ever_ms;
+  std::uint64_t max_age_ms = moql::for_ever_ms;
   std::uint64_t wait_ms = 10'000, hold_mb = 64, patience = 0;
   std::uint8_t priority = 128;
 };
@@ -93,7 +93,7 @@ class subscriber : public net::client {
         .groups_max = 10'000,
         .whole_groups = true,
         .ver = p.session.negotiated()};
-    if (options_.max_age_ms != net::for_ever_ms) in_order.max_age_ms = options_.max_age_ms;
+    if (options_.max_age_ms != moql::for_ever_ms) in_order.max_age_ms = options_.max_age_ms;
     reader_.emplace(in_order);
   }
   /// Writes what is in order by now, and says what is not.

@@ -21,7 +21,7 @@ class transfer {
         client_wire_(net_.a(), peer::client, o.listeners),
         server_wire_(net_.b(), peer::server, o.listeners),
         track_(track_of(cut, file.size()), allocations_.get()),
-        meter_({.max_age_ms = for_ever_ms, .groups_max = 64}, allocations_.get()),
+        meter_({.max_age_ms = moql::for_ever_ms, .groups_max = 64}, allocations_.get()),
         received_(cut, moql::has_timestamps(o.ver), out) {
     result_.warm_groups = std::min(cut.groups.size() / 2, warm_groups_max);
   }
@@ -130,7 +130,7 @@ class transfer {
   }
   void subscribe() {
     moql::subscribe_options everything;
-    everything.want.max_age_ms = for_ever_ms;
+    everything.want.max_age_ms = moql::for_ever_ms;
     everything.want.group_start = 0;
     const auto id = client_.subscribe(broadcast, media_track, everything, net_.now());
     want(id.error(), "subscribe");

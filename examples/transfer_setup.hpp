@@ -45,7 +45,6 @@ struct allocation_counter {
   [[nodiscard]] moql::memory get() const noexcept { return {&source}; }
 };
 
-inline constexpr std::uint64_t for_ever_ms = (std::uint64_t{1} << 53) - 1;
 inline constexpr std::size_t groups_ahead = 4;
 inline constexpr std::size_t groups_kept = 2 * groups_ahead;  // a group is evicted only when its successors were read
 
@@ -71,7 +70,7 @@ inline constexpr std::size_t groups_kept = 2 * groups_ahead;  // a group is evic
   return c;
 }
 [[nodiscard]] inline moql::track_options track_of(const media& cut, std::size_t file_size) {
-  return {.max_age_ms = for_ever_ms,
+  return {.max_age_ms = moql::for_ever_ms,
           .timescale = cut.timescale,
           .bytes_max = file_size,  // it is in memory anyway; the number of groups is what bounds the cache
           .groups_max = groups_kept};

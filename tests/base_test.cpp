@@ -283,6 +283,78 @@ TEST_CASE("an index finds what is there and nothing else, after any order of ins
   CHECK(x.find(n) == moql::slot_index::none);
 }
 
+namespace {
+struct chained {
+  explicit chained(memory = {}) noexcept {}
+  std::uint64_t key = 0;
+  std::uint32_t next = slot_index::none;
+  void recycle() noexcept { next = slot_index::none; }
+};
+}  // namespace
+
+TEST_CASE("slots that share a key are all found, after any order of insertions and erasures") {
+  heap h;
+  {
+    slab<chained> slots(h.as_memory());
+    chained_index<chained> x(h.as_memory());
+    std::vector<slot_handle> there;
+    unsigned random = 7;
+    for (int round = 0; round < 4'000; ++round) {
+      random = random * 1'103'515'245u + 12'345u;
+      const bool may_grow = there.size() < 40;
+      if (there.empty() || (may_grow && (random >> 16) % 2 == 0)) {
+        slot_handle s;
+        chained* c = slots.take(s);
+        REQUIRE(c != nullptr);
+        c->key = (random >> 8) % 5;  // a few long chains
+        REQUIRE(x.insert(slots, c->key, s.index));
+        there.push_back(s);
+      } else {
+        const std::size_t at = (random >> 16) % there.size();
+        const slot_handle s = there[at];
+        there.erase(there.begin() + static_cast<std::ptrdiff_t>(at));
+        x.erase(slots, slots[s.index].key, s.index);
+        x.erase(slots, slots[s.index].key, s.index);  // it is not there any more
+        CHECK(slots[s.index].next == slot_index::none);
+        slots.give(s);
+      }
+      std::size_t found = 0;
+      for (std::uint64_t key = 0; key < 5; ++key)
+        x.for_each(slots, key, [&](const chained& c) {
+          CHECK(c.key == key);
+          ++found;
+        });
+      REQUIRE(found == there.size());
+      for (const slot_handle s : there) {
+        const auto is_it = [&](const chained& c) { return &c == &slots[s.index]; };
+        REQUIRE(x.find(slots, slots[s.index].key, is_it) == s.index);
+      }
+    }
+    for (const slot_handle s : there) x.erase(slots, slots[s.index].key, s.index);
+    CHECK(x.find(slots, 0, [](const chained&) { return true; }) == slot_index::none);
+  }
+  CHECK(h.blocks == 0);
+}
+
+TEST_CASE("a slot that no memory is left to index is not half in the chain") {
+  heap plenty, none;
+  none.allowed = 0;
+  slab<chained> slots(plenty.as_memory());
+  chained_index<chained> x(none.as_memory());
+  slot_handle s;
+  REQUIRE(slots.take(s) != nullptr);
+  CHECK_FALSE(x.insert(slots, 9, s.index));
+  CHECK(x.find(slots, 9, [](const chained&) { return true; }) == slot_index::none);
+}
+
+TEST_CASE("all spellings of a path have one hash, and it grows by segments") {
+  CHECK(hash_of_path("/room//a/") == hash_of_path("room/a"));
+  CHECK(hash_of_path("room/a") == hash_of_segment("a", hash_of_path("room")));
+  CHECK(hash_of_path("") == hash_of({}));
+  CHECK(hash_of_path("room/a") != hash_of_path("rooma"));
+  CHECK(hash_of_path("room/a") != hash_of_path("a/room"));
+}
+
 TEST_CASE("a payload is freed with its last share, however it was sliced") {
   heap h;
   {

@@ -598,8 +598,8 @@ constexpr std::uint64_t inverse(std::uint64_t odd) {  // modulo 2^64
 }
 /// The scope in which every key is that of the path behind `path` in scope 0.
 constexpr scope_id colliding_scope(std::string_view path, std::uint64_t seed) {
-  const std::uint64_t key = detail::next_key(detail::first_key(0, seed), path);
-  return (key ^ detail::first_key(0, seed)) * inverse(detail::first_key(1, 0) ^ detail::first_key(0, 0));
+  const std::uint64_t key = hash_of_segment(path, first_hash(0, seed));
+  return (key ^ first_hash(0, seed)) * inverse(first_hash(1, 0) ^ first_hash(0, 0));
 }
 
 }  // namespace
@@ -609,7 +609,7 @@ TEST_CASE("places with equal keys are told apart by their strings") {
   const std::string one = "8yn0iYCKYHlIj4-BwPqk", two = "GReLUrM4wMqfg9yzV3KQ";
   REQUIRE(hash_of(one) == hash_of(two));
   const std::uint64_t seed = (hash_of({}) * inverse(0x100000001b3u)) ^ '/' ^ hash_of({});
-  REQUIRE(detail::next_key(detail::first_key(0, seed), one) == hash_of(one));
+  REQUIRE(hash_of_segment(one, first_hash(0, seed)) == hash_of(one));
   for (int victim = 0; victim < 3; ++victim) {
     routes t({.own_hop = own, .hash_seed = seed});
     REQUIRE(t.join(p1, 0, {}) == errc::ok);

@@ -13,9 +13,6 @@
 
 namespace net {
 
-/// A maximum age that no group reaches; larger numbers lose their last bits in some peers.
-inline constexpr std::uint64_t for_ever_ms = (std::uint64_t{1} << 53) - 1;
-
 using certificate_hash = std::array<std::uint8_t, 32>;  ///< SHA-256 over the certificate's DER form.
 
 struct dial_options {

@@ -102,4 +102,49 @@ class basic_slot_index {
 
 using slot_index = basic_slot_index<kept_keys>;
 
+/// An index of slots that may share a key. The first of a chain is indexed, each names the next in `Next`, which
+/// whoever recycles a slot sets to `none`.
+template <class T, std::uint32_t T::*Next = &T::next>
+class chained_index {
+ public:
+  static constexpr std::uint32_t none = slot_index::none;
+
+  explicit chained_index(memory m = {}) noexcept : first_(m) {}
+  /// The slot under that key for which is_it(const T&) holds, or `none`.
+  template <class F>
+  [[nodiscard]] std::uint32_t find(const slab<T>& slots, std::uint64_t key, F&& is_it) const noexcept {
+    std::uint32_t i = first_.find(key);
+    while (i != none && !is_it(slots[i])) i = slots[i].*Next;
+    return i;
+  }
+  /// f(const T&) for each slot under that key.
+  void for_each(const slab<T>& slots, std::uint64_t key, auto&& f) const noexcept {
+    for (std::uint32_t i = first_.find(key); i != none; i = slots[i].*Next) f(slots[i]);
+  }
+  /// False when memory ran out.
+  [[nodiscard]] bool insert(slab<T>& slots, std::uint64_t key, std::uint32_t i) noexcept {
+    const std::uint32_t first = first_.find(key);
+    if (first == none) return first_.insert(key, i);
+    slots[i].*Next = slots[first].*Next;
+    slots[first].*Next = i;
+    return true;
+  }
+  /// Nothing happens when the slot is not there.
+  void erase(slab<T>& slots, std::uint64_t key, std::uint32_t i) noexcept {
+    const std::uint32_t next = slots[i].*Next;
+    const std::uint32_t first = first_.find(key);
+    if (first == i) {
+      first_.erase(key);
+      if (next != none) (void)first_.insert(key, next);  // the room of the one just erased
+    } else {
+      for (std::uint32_t k = first; k != none; k = slots[k].*Next)
+        if (slots[k].*Next == i) slots[k].*Next = next;
+    }
+    slots[i].*Next = none;
+  }
+
+ private:
+  slot_index first_;
+};
+
 }  // namespace moql

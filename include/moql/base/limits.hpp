@@ -15,6 +15,10 @@ inline constexpr std::size_t parameters_max = 64;   ///< SETUP parameters, check
 inline constexpr std::size_t versions_max = 128;    ///< Offered versions; the deployed stacks stop here too.
 inline constexpr std::size_t uri_bytes_max = 8192;  ///< GOAWAY New Session URI, draft 06 section 7.18.
 inline constexpr std::size_t datagram_bytes_max = 1200;  ///< Whole datagram body, draft 06 section 6.4.
+/// 01 and 02 carry a subscription's priority as a varint, which deployed peers read as one byte.
+inline constexpr std::uint8_t priority_max_before_03 = 63;
+/// The maximum age of what shall never expire: larger numbers lose bits in peers whose numbers are doubles.
+inline constexpr std::uint64_t for_ever_ms = (std::uint64_t{1} << 53) - 1;
 
 /// What one peer may make us hold. Set when a session is made; counts are per session unless they say otherwise.
 struct limits {

@@ -178,6 +178,16 @@ class segments {
   return covers(prefix, path, rule, suffix);
 }
 
+/// For hash indexes: one number for all spellings of a path, which grows by segments.
+[[nodiscard]] constexpr std::uint64_t hash_of_segment(std::string_view segment, std::uint64_t before) noexcept {
+  return hash_of(segment, hash_of("/", before));
+}
+[[nodiscard]] constexpr std::uint64_t hash_of_path(std::string_view path, std::uint64_t seed = hash_of({})) noexcept {
+  segments s(path);
+  for (std::string_view part = s.next(); !part.empty(); part = s.next()) seed = hash_of_segment(part, seed);
+  return seed;
+}
+
 /// Whether two spellings name one broadcast: the same segments.
 [[nodiscard]] constexpr bool same_path(std::string_view a, std::string_view b) noexcept {
   return covers(a, b) && covers(b, a);

@@ -96,8 +96,7 @@ class track_merge {
   /// Sources whose copy of the group is under way and has not conflicted.
   [[nodiscard]] std::size_t carriers(std::uint64_t sequence) noexcept {
     std::size_t n = 0;
-    for (std::uint32_t i = by_sequence_.find(sequence); i != slot_index::none; i = copies_[i].next)
-      n += copies_[i].is_open && !copies_[i].is_conflicting ? 1 : 0;
+    by_sequence_.for_each(copies_, sequence, [&](const state& s) { n += s.is_open && !s.is_conflicting ? 1 : 0; });
     return n;
   }
 
@@ -247,8 +246,7 @@ class track_merge {
   // ---- books
 
   [[nodiscard]] state* find(std::uint32_t source, std::uint64_t sequence) noexcept {
-    std::uint32_t i = by_sequence_.find(sequence);
-    while (i != slot_index::none && copies_[i].source != source) i = copies_[i].next;
+    const std::uint32_t i = by_sequence_.find(copies_, sequence, [&](const state& s) { return s.source == source; });
     return i == slot_index::none ? nullptr : &copies_[i];
   }
   [[nodiscard]] source_count* count_of(std::uint32_t source) noexcept {
@@ -268,12 +266,10 @@ class track_merge {
     slot_handle h;
     state* s = copies_.take(h);
     if (s == nullptr) return nullptr;
-    const std::uint32_t head = by_sequence_.find(sequence);
-    if (head == slot_index::none && !by_sequence_.insert(sequence, h.index)) {
+    if (!by_sequence_.insert(copies_, sequence, h.index)) {
       copies_.give(h);
       return nullptr;
     }
-    if (head != slot_index::none) s->next = std::exchange(copies_[head].next, h.index);
     if (c == nullptr)
       (void)sources_.push({source, 1});  // the room is there
     else
@@ -289,15 +285,7 @@ class track_merge {
     if (!s.is_conflicting) remove(s);
   }
   void remove(state& s) noexcept {
-    const std::uint32_t head = by_sequence_.find(s.sequence);
-    if (head != s.self) {
-      std::uint32_t before = head;
-      while (copies_[before].next != s.self) before = copies_[before].next;
-      copies_[before].next = s.next;
-    } else {
-      by_sequence_.erase(s.sequence);
-      if (s.next != slot_index::none) (void)by_sequence_.insert(s.sequence, s.next);  // in the room of the one erased
-    }
+    by_sequence_.erase(copies_, s.sequence, s.self);
     source_count* c = count_of(s.source);
     if (--c->copies == 0) sources_.erase(static_cast<std::size_t>(c - sources_.begin()));
     copies_.give(copies_.handle_of(s.self));
@@ -312,7 +300,7 @@ class track_merge {
   track_cache& cache_;
   memory memory_;
   slab<state> copies_;
-  slot_index by_sequence_;  ///< The first copy of each group.
+  chained_index<state> by_sequence_;
   vec<source_count> sources_;
   copy_counts counts_{};
 };

@@ -72,7 +72,6 @@ class fanout : public sourcing {
     f.source->is_known = true;
     if (!t.is_detour) {  // the session may have known it before: proof of nothing
       t.attempts = 0;
-      t.is_orphan = false;
       cancel_timer(t, timer::linger);
       // On a track without content there is nothing to hand over, and SUBSCRIBE_OK may be long in coming.
       if (is_fresh(t) && t.sources.size() > 1) accept(t, f.source->number, 0);
@@ -396,7 +395,6 @@ class fanout : public sourcing {
   void fail_over(relayed_track& t, slot_handle from, stream_code code, bool may_wait = true) noexcept {
     if (t.readers == 0) return close(t);
     if ((t.origin == 0 && !may_change_origin(t)) || ++t.attempts > attempts_max) return give_up(t, code);
-    t.is_orphan = true;
     t.is_detour = !may_wait;
     set_timer(t, timer::linger, options_.linger);
     if (ask_best(t, asker_of(t), from)) {

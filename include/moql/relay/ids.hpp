@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "../base/slab.hpp"
+#include "../base/text.hpp"
 
 namespace moql {
 
@@ -11,6 +12,10 @@ namespace moql {
 enum class peer_id : std::uint64_t {};
 /// Inside one scope a path names one broadcast; scopes never see one another. The application chooses the numbers.
 using scope_id = std::uint64_t;
+/// Where the hashes of a scope's names begin.
+[[nodiscard]] constexpr std::uint64_t first_hash(scope_id in, std::uint64_t seed) noexcept {
+  return hash_of({}) ^ (in * 0x9e3779b97f4a7c15u) ^ seed;
+}
 /// One announcement in `routes`. 0 names nothing; one that is gone is noticed.
 enum class route_id : std::uint64_t {};
 /// One path of one scope in `routes`, however many announce it. As above.

@@ -168,10 +168,6 @@ class pass_through {
   [[nodiscard]] std::size_t size() const noexcept { return requests_.size(); }
 
  private:
-  template <class Id>
-  [[nodiscard]] static std::uint64_t key_of(slot_handle peer, Id id) noexcept {
-    return static_cast<std::uint64_t>(peer.index) << 32 | slot_of(id).index;
-  }
   [[nodiscard]] passed_request* make(slot_handle from, request_id id, std::string_view broadcast,
                                      std::string_view name) noexcept {
     slot_handle h;

@@ -56,6 +56,12 @@ struct relay_peer {
   }
 };
 
+/// What a session calls `id`, among those of all sessions.
+template <class Id>
+[[nodiscard]] constexpr std::uint64_t key_of(slot_handle peer, Id id) noexcept {
+  return static_cast<std::uint64_t>(peer.index) << 32 | slot_of(id).index;
+}
+
 class relay_peers {
  public:
   explicit relay_peers(memory m) noexcept : peers_(m), ready_(m) {}

@@ -6,10 +6,6 @@
 
 namespace moql::detail {
 
-inline constexpr std::uint64_t for_ever_ms = (std::uint64_t{1} << 53) - 1;  // larger ones lose bits in some peers
-/// 01 and 02 carry the priority as a varint that deployed peers read as one byte.
-inline constexpr std::uint8_t priority_max_before_03 = 63;
-
 /// How a peer is asked for a broadcast: by the path that it announced, as it spells it, and what lies behind that.
 /// Empty when memory ran out; otherwise valid until `room` or the table of routes changes.
 [[nodiscard]] inline std::string_view spelled_for(const route_view& v, std::string_view broadcast,
@@ -80,12 +76,6 @@ struct track_source {
   };
   vec<begun> early;  ///< Groups that began before the track's properties were known.
   ranges lost;       ///< What it said will not come from it.
-
-  [[nodiscard]] bool passes(std::uint64_t hop) const noexcept {
-    for (const std::uint64_t h : hops)
-      if (h == hop) return hop != 0;
-    return false;
-  }
 };
 
 /// A request of a peer's for a track: SUBSCRIBE, or a TRACK that waits for the track's properties.
@@ -123,7 +113,6 @@ struct relayed_track {
   bool is_finished = false;  ///< Upstream is done; readers take what is left.
   bool is_retired = false;   ///< Nobody joins: it has ended, or the path has come to be another producer's.
   bool has_retried = false;  ///< R-091.
-  bool is_orphan = false;    ///< Its source is lost and no other has answered.
   /// The best way refused, and another one has been asked. That is not what we announce: those on it may have turned to
   /// us likewise, and then all wait for one another.
   bool is_detour = false;
@@ -163,7 +152,7 @@ struct relayed_track {
     origin = 0;
     next_number = 0;
     publisher_priority.reset();
-    is_timed = is_finished = is_retired = is_detour = has_retried = is_orphan = has_stamped = false;
+    is_timed = is_finished = is_retired = is_detour = has_retried = has_stamped = false;
     attempts = 0;
     newest_timestamp = 0;
     wish = {};

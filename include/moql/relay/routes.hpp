@@ -10,8 +10,8 @@
 #include "../base/index.hpp"
 #include "../base/result.hpp"
 #include "../base/text.hpp"
+#include "../stream/route_order.hpp"
 #include "ids.hpp"
-#include "route_order.hpp"
 
 namespace moql {
 
@@ -134,15 +134,6 @@ struct route_peer {
   }
 };
 
-/// Where the keys of a scope's paths begin.
-[[nodiscard]] constexpr std::uint64_t first_key(scope_id in, std::uint64_t seed) noexcept {
-  return hash_of({}) ^ (in * 0x9e3779b97f4a7c15u) ^ seed;
-}
-/// The key of a path with one more segment.
-[[nodiscard]] constexpr std::uint64_t next_key(std::uint64_t key, std::string_view segment) noexcept {
-  return hash_of(segment, hash_of("/", key));
-}
-
 }  // namespace detail
 
 /// A table, and nothing but that: it knows no sessions and sends nothing. A place is one path of one scope with all its
@@ -244,7 +235,9 @@ class routes {
   [[nodiscard]] peer_record& peer_of(const entry& e) const noexcept {
     return e.peer == slot_handle{} ? local_ : peers_[e.peer.index];
   }
-  [[nodiscard]] errc check(const route_facts& f) const noexcept;
+  [[nodiscard]] errc check(const route_facts& f) const noexcept {
+    return check_route(f.hops, {f.warm, f.cold}, options_.own_hop);
+  }
   [[nodiscard]] static std::span<const std::uint64_t> path_of(const entry& e, const route_facts& f) noexcept;
   [[nodiscard]] static bool is_same(const entry& e, const route_facts& f) noexcept;
   [[nodiscard]] bool store(entry& e, const route_facts& f) noexcept;
@@ -256,7 +249,9 @@ class routes {
                       bool& has_any) const noexcept;
 
   [[nodiscard]] std::uint32_t find_place(std::uint64_t key, scope_id in, std::string_view path) const noexcept;
-  [[nodiscard]] std::uint64_t key_of(scope_id in, std::string_view path) const noexcept;
+  [[nodiscard]] std::uint64_t key_of(scope_id in, std::string_view path) const noexcept {
+    return hash_of_path(path, first_hash(in, options_.hash_seed));
+  }
   [[nodiscard]] std::uint32_t make_place(std::uint64_t key, scope_id in, std::string_view path) noexcept;
   void drop_if_empty(std::uint32_t place) noexcept;
   [[nodiscard]] std::uint32_t make_scope(scope_id in) noexcept;
@@ -270,7 +265,7 @@ class routes {
   mutable slab<place_record> places_;
   mutable slab<detail::route_scope> scopes_;
   mutable slab<peer_record> peers_;
-  slot_index by_key_;
+  chained_index<place_record, &place_record::next_of_key> by_key_;
   slot_index by_scope_;
   slot_index by_peer_;
   mutable peer_record local_;

@@ -126,16 +126,6 @@ bool routes::remove(route_id id, F&& f) noexcept {
   if (places_.find(place) != nullptr) drop_if_empty(place.index);
   return true;
 }
-/// What could not be passed on, or would only be discarded as a loop where it arrives.
-inline errc routes::check(const route_facts& f) const noexcept {
-  if (f.warm > cost_ceiling || f.cold > cost_ceiling) return errc::bad_argument;
-  if (f.hops.size() > hops_max) return errc::too_many;
-  for (std::size_t i = 0; i < f.hops.size(); ++i) {
-    if (f.hops[i] > wire::varint_max) return errc::bad_argument;
-    if (passes(f.hops.first(i), f.hops[i])) return errc::duplicate_hop;
-  }
-  return passes(f.hops, options_.own_hop) ? errc::duplicate_hop : errc::ok;
-}
 inline std::span<const std::uint64_t> routes::path_of(const entry& e, const route_facts& f) noexcept {
   static constexpr std::uint64_t unknown[] = {0};  // a peer that says nothing is still a hop
   return f.hops.empty() && e.from != peer_id{} ? std::span<const std::uint64_t>(unknown) : f.hops;
@@ -151,11 +141,9 @@ inline bool routes::store(entry& e, const route_facts& f) noexcept {
   const std::span<const std::uint64_t> hops = path_of(e, f);
   if (!e.hops.reserve(hops.size())) return false;
   e.hops.clear();
-  e.has_unknown_hop = false;
-  for (const std::uint64_t h : hops) {  // front to back, for they may be a part of what is stored
+  for (const std::uint64_t h : hops)    // front to back, for they may be a part of what is stored
     if (!e.hops.push(h)) return false;  // there is room
-    e.has_unknown_hop = e.has_unknown_hop || h == 0;
-  }
+  e.has_unknown_hop = has_unknown_hop(e.hops.view());
   e.announced = {f.warm, f.cold};
   e.is_exact = f.is_exact;
   return true;
@@ -212,13 +200,13 @@ inline std::optional<route_view> routes::best(place_id place, const requester& w
 }
 inline std::optional<route_view> routes::resolve(scope_id in, std::string_view path, const requester& who,
                                                  peer_id without) const noexcept {
-  std::uint64_t keys[path_segments_max + 1]{detail::first_key(in, options_.hash_seed)};  // by segments in the prefix
+  std::uint64_t keys[path_segments_max + 1]{first_hash(in, options_.hash_seed)};  // by segments in the prefix
   std::size_t ends[path_segments_max + 1]{};
   std::size_t n = 0;
   segments s(path);
   for (std::string_view part = s.next(); !part.empty(); part = s.next()) {
     if (n == path_segments_max) return {};
-    keys[n + 1] = detail::next_key(keys[n], part);
+    keys[n + 1] = hash_of_segment(part, keys[n]);
     ends[++n] = static_cast<std::size_t>(part.data() - path.data()) + part.size();
   }
   for (std::size_t k = n + 1; k-- != 0;) {
@@ -295,18 +283,10 @@ inline std::size_t routes::place_count(scope_id in) const noexcept {
 
 // --- places ---
 
-inline std::uint64_t routes::key_of(scope_id in, std::string_view path) const noexcept {
-  std::uint64_t key = detail::first_key(in, options_.hash_seed);
-  segments s(path);
-  for (std::string_view part = s.next(); !part.empty(); part = s.next()) key = detail::next_key(key, part);
-  return key;
-}
 /// Keys may be equal by chance or by intent, so what they stand for is compared.
 inline std::uint32_t routes::find_place(std::uint64_t key, scope_id in, std::string_view path) const noexcept {
-  const auto is_it = [&](const place_record& p) { return scopes_[p.in].id == in && same_path(p.path_view(), path); };
-  std::uint32_t i = by_key_.find(key);
-  while (i != none && !is_it(places_[i])) i = places_[i].next_of_key;
-  return i;
+  return by_key_.find(places_, key,
+                      [&](const place_record& p) { return scopes_[p.in].id == in && same_path(p.path_view(), path); });
 }
 inline std::uint32_t routes::make_place(std::uint64_t key, scope_id in, std::string_view path) noexcept {
   const std::uint32_t s = make_scope(in);
@@ -314,14 +294,12 @@ inline std::uint32_t routes::make_place(std::uint64_t key, scope_id in, std::str
   slot_handle h;
   place_record* p = places_.take(h);
   if (p != nullptr) {
-    const std::uint32_t twin = by_key_.find(key);
     char* out = p->path.extend(path.size());
-    if ((out != nullptr || path.empty()) && (twin != none || by_key_.insert(key, h.index))) {
+    if ((out != nullptr || path.empty()) && by_key_.insert(places_, key, h.index)) {
       p->path.truncate(normalise(path, out));
       p->key = key;
       p->self = h;
       p->in = s;
-      if (twin != none) p->next_of_key = std::exchange(places_[twin].next_of_key, h.index);
       p->next_in_scope = std::exchange(scopes_[s].first, h.index);
       if (p->next_in_scope != none) places_[p->next_in_scope].before_in_scope = h.index;
       ++scopes_[s].count;
@@ -335,14 +313,7 @@ inline std::uint32_t routes::make_place(std::uint64_t key, scope_id in, std::str
 inline void routes::drop_if_empty(std::uint32_t place) noexcept {
   place_record& p = places_[place];
   if (p.count != 0 || p.is_held) return;
-  std::uint32_t i = by_key_.find(p.key);
-  if (i == place) {
-    by_key_.erase(p.key);
-    if (p.next_of_key != none) (void)by_key_.insert(p.key, p.next_of_key);  // the room of the one just erased
-  } else {
-    while (places_[i].next_of_key != place) i = places_[i].next_of_key;
-    places_[i].next_of_key = p.next_of_key;
-  }
+  by_key_.erase(places_, p.key, place);
   const std::uint32_t s = p.in;
   (p.before_in_scope != none ? places_[p.before_in_scope].next_in_scope : scopes_[s].first) = p.next_in_scope;
   if (p.next_in_scope != none) places_[p.next_in_scope].before_in_scope = p.before_in_scope;

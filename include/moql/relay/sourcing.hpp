@@ -170,7 +170,7 @@ class sourcing : public track_book {
     s->is_accepted = true;
     s->start = start;
     t.attempts = 0;
-    t.is_orphan = t.is_detour = false;
+    t.is_detour = false;
     cancel_timer(t, timer::linger);
     if (s->is_leaving) return;  // too late: a newer one has taken over
     if (t.sources.size() == 1) return abort_uncarried(t, start, stream_code::internal_error);

@@ -65,24 +65,15 @@ class track_book {
 
   // ---- names
 
-  [[nodiscard]] static std::uint64_t key_of(slot_handle peer, request_id r) noexcept {
-    return static_cast<std::uint64_t>(peer.index) << 32 | slot_of(r).index;
-  }
-  [[nodiscard]] static std::uint64_t key_of(slot_handle peer, subscription_id s) noexcept {
-    return static_cast<std::uint64_t>(peer.index) << 32 | slot_of(s).index;
-  }
-  [[nodiscard]] std::uint64_t key_of(scope_id in, std::string_view broadcast, std::string_view name) const noexcept {
-    std::uint64_t key = hash_of(name, (in * 0x9e3779b97f4a7c15u) ^ options_.hash_seed);
-    segments s(broadcast);
-    for (std::string_view part = s.next(); !part.empty(); part = s.next()) key = hash_of("/", hash_of(part, key));
-    return key;
+  [[nodiscard]] std::uint64_t hash_of_track(scope_id in, std::string_view broadcast,
+                                            std::string_view name) const noexcept {
+    return hash_of_path(broadcast, hash_of(name, first_hash(in, options_.hash_seed)));
   }
   [[nodiscard]] relayed_track* find(scope_id in, std::string_view broadcast, std::string_view name) noexcept {
-    for (std::uint32_t i = by_name_.find(key_of(in, broadcast, name)); i != slot_index::none; i = tracks_[i].next) {
-      relayed_track& t = tracks_[i];
-      if (t.scope == in && t.name_view() == name && same_path(t.broadcast_view(), broadcast)) return &t;
-    }
-    return nullptr;
+    const std::uint32_t i = by_name_.find(tracks_, hash_of_track(in, broadcast, name), [&](const relayed_track& t) {
+      return t.scope == in && t.name_view() == name && same_path(t.broadcast_view(), broadcast);
+    });
+    return i == slot_index::none ? nullptr : &tracks_[i];
   }
   struct found {
     relayed_track* track = nullptr;
@@ -100,33 +91,16 @@ class track_book {
     if (t == nullptr) return nullptr;
     t->self = h;
     t->scope = in;
-    t->key = key_of(in, broadcast, name);
+    t->key = hash_of_track(in, broadcast, name);
     if (t->broadcast.append(broadcast.data(), broadcast.size()) && t->name.append(name.data(), name.size()) &&
-        enter(*t))
+        by_name_.insert(tracks_, t->key, h.index))
       return t;
     tracks_.give(h);
     return nullptr;
   }
-  [[nodiscard]] bool enter(relayed_track& t) noexcept {
-    const std::uint32_t first = by_name_.find(t.key);
-    if (first == slot_index::none) return by_name_.insert(t.key, t.self.index);
-    t.next = tracks_[first].next;
-    tracks_[first].next = t.self.index;
-    return true;
-  }
   /// Nobody finds it by name any longer.
   void retire(relayed_track& t) noexcept {
-    if (std::exchange(t.is_retired, true)) return;
-    const std::uint32_t first = by_name_.find(t.key);
-    if (first == t.self.index) {
-      by_name_.erase(t.key);
-      if (t.next != no_slot) (void)by_name_.insert(t.key, t.next);  // the room of the one just erased
-    } else {
-      std::uint32_t k = first;
-      while (tracks_[k].next != t.self.index) k = tracks_[k].next;
-      tracks_[k].next = t.next;
-    }
-    t.next = no_slot;
+    if (!std::exchange(t.is_retired, true)) by_name_.erase(tracks_, t.key, t.self.index);
   }
   /// The track is gone: nobody reads it any more, or nothing comes of it. Its readers must have been told.
   void close(relayed_track& t) noexcept {
@@ -160,7 +134,7 @@ class track_book {
   /// nobody is served what came by way of himself.
   [[nodiscard]] bool may_be_served(relayed_track& t, slot_handle who) noexcept {
     for (const track_source& s : t.sources)
-      if (s.peer == who || s.passes(peers_[who.index].hop)) return false;
+      if (s.peer == who || passes(s.hops.view(), peers_[who.index].hop)) return false;
     return true;
   }
   /// Null when memory ran out.
@@ -242,7 +216,7 @@ class track_book {
   memory mem_;
   cache_budget budget_;
   slab<relayed_track> tracks_;
-  slot_index by_name_;
+  chained_index<relayed_track> by_name_;
   slot_index by_subscription_;
   slab<track_reader> readers_;
   slot_index by_request_;

@@ -3,6 +3,7 @@
 /// and 5.1.1.1.
 
 #include "../stream/announce_writer.hpp"
+#include "../stream/route_order.hpp"
 #include "opening.hpp"
 
 namespace moql {
@@ -25,10 +26,8 @@ struct published {
   std::uint32_t next = slot_index::none;  ///< Another one of the same place.
   bool is_withdrawn = false;
   [[nodiscard]] std::string_view path_view() const noexcept { return {path.data(), path.size()}; }
-  [[nodiscard]] bool passes(std::uint64_t hop) const noexcept {
-    for (const std::uint64_t h : hops)
-      if (h == hop) return hop != 0;
-    return false;
+  [[nodiscard]] route_rank rank() const noexcept {
+    return {has_unknown_hop(hops.view()), {warm, cold}, hops.size(), since};
   }
   [[nodiscard]] bool store(const route& r) noexcept {
     hops.clear();
@@ -73,7 +72,8 @@ class announcing {
     slot_handle h;
     published* p = published_.take(h);
     if (p == nullptr) return errc::out_of_memory;
-    if (!p->path.append(path.data(), path.size()) || !p->store(r) || !enter(h.index, *p)) {
+    if (!p->path.append(path.data(), path.size()) || !p->store(r) ||
+        !by_place_.insert(published_, hash_of_path(path), h.index)) {
       published_.give(h);
       return errc::out_of_memory;
     }
@@ -97,7 +97,7 @@ class announcing {
     if (p == nullptr) return errc::stale_handle;
     p->is_withdrawn = true;
     tell_all(p->path_view());
-    leave(slot_of(id).index, *p);
+    by_place_.erase(published_, hash_of_path(p->path_view()), slot_of(id).index);
     published_.give(slot_of(id));
     return errc::ok;
   }
@@ -141,18 +141,8 @@ class announcing {
   }
 
  private:
-  /// What could not travel, or would only be discarded as a loop where it arrives.
   [[nodiscard]] bool is_valid(const route& r) const noexcept {
-    if (r.hops.size() > hops_max || r.warm > wire::varint_max || r.cold > wire::varint_max) return false;
-    for (std::size_t i = 0; i < r.hops.size(); ++i) {
-      const std::uint64_t hop = r.hops[i];
-      if (hop > wire::varint_max) return false;
-      if (hop == 0) continue;
-      if (hop == c_.settings.hop) return false;
-      for (std::size_t k = 0; k < i; ++k)
-        if (r.hops[k] == hop) return false;
-    }
-    return true;
+    return check_route(r.hops, {r.warm, r.cold}, c_.settings.hop) == errc::ok;
   }
   /// Whether `a` may hear of `p`, and under which suffix.
   [[nodiscard]] bool is_visible(const audience& a, const published& p, std::string_view& suffix) const noexcept {
@@ -164,61 +154,21 @@ class announcing {
       suffix = {};
     }
     const std::uint64_t peer = has_announce_ids(c_.ver) ? opening_.peer().hop : a.exclude_hop;
-    return peer == 0 || (!p.passes(peer) && peer != c_.settings.hop);
-  }
-  /// Draft 06 section 5.1.1.1: no unknown hop, then cost, then length, then the newest.
-  [[nodiscard]] static bool is_better(const published& a, const published& b) noexcept {
-    const auto rank = [](const published& p) {
-      for (const std::uint64_t h : p.hops)
-        if (h == 0) return 1;
-      return 0;
-    };
-    if (rank(a) != rank(b)) return rank(a) < rank(b);
-    if (a.warm != b.warm) return a.warm < b.warm;
-    if (a.cold != b.cold) return a.cold < b.cold;
-    if (a.hops.size() != b.hops.size()) return a.hops.size() < b.hops.size();
-    return a.since > b.since;
+    return peer == 0 || (!passes(p.hops.view(), peer) && peer != c_.settings.hop);
   }
   /// The best route that `a` sees under `suffix`, which is what it sees of `path`; null when there is none left.
   [[nodiscard]] const published* best(const audience& a, std::string_view path, std::string_view suffix) noexcept {
     const published* found = nullptr;
     const auto weigh = [&](const published& p) {
       std::string_view s;
-      if (is_visible(a, p, s) && s == suffix && (found == nullptr || is_better(p, *found))) found = &p;
+      if (is_visible(a, p, s) && s == suffix && (found == nullptr || is_better(p.rank(), found->rank()))) found = &p;
     };
     if (suffix.empty()) {  // the request itself: every broader route shows as that
       published_.for_each([&](slot_handle, const published& p) { weigh(p); });
     } else {
-      for (std::uint32_t i = by_place_.find(place_of(path)); i != slot_index::none; i = published_[i].next)
-        weigh(published_[i]);
+      by_place_.for_each(published_, hash_of_path(path), weigh);
     }
     return found;
-  }
-  /// One number for all spellings of a path.
-  [[nodiscard]] static std::uint64_t place_of(std::string_view path) noexcept {
-    std::uint64_t place = hash_of({});
-    segments s(path);
-    for (std::string_view part = s.next(); !part.empty(); part = s.next()) place = hash_of("/", hash_of(part, place));
-    return place;
-  }
-  [[nodiscard]] bool enter(std::uint32_t i, published& p) noexcept {
-    const std::uint64_t place = place_of(p.path_view());
-    const std::uint32_t first = by_place_.find(place);
-    if (first == slot_index::none) return by_place_.insert(place, i);
-    p.next = published_[first].next;
-    published_[first].next = i;
-    return true;
-  }
-  void leave(std::uint32_t i, const published& p) noexcept {
-    const std::uint64_t place = place_of(p.path_view());
-    const std::uint32_t first = by_place_.find(place);
-    if (first != i) {
-      for (std::uint32_t k = first; k != slot_index::none; k = published_[k].next)
-        if (published_[k].next == i) published_[k].next = p.next;
-      return;
-    }
-    by_place_.erase(place);
-    if (p.next != slot_index::none) (void)by_place_.insert(place, p.next);  // the room of the one just erased
   }
   [[nodiscard]] static offered_route offer(const published& p, std::string_view suffix) noexcept {
     return {suffix, p.hops.view(), p.warm, p.cold};
@@ -266,7 +216,7 @@ class announcing {
   core& c_;
   opening& opening_;
   slab<published> published_;
-  slot_index by_place_;
+  chained_index<published> by_place_;
   slab<audience> audiences_;
   vec<offered_route> initial_;
   std::uint64_t clock_ = 0;

@@ -151,12 +151,7 @@ class announce_reader {
       entries_.give(h);
       return errc::out_of_memory;
     }
-    const std::uint64_t hash = hash_of(s);
-    const std::uint32_t same = by_suffix_.find(hash);
-    if (same != slot_index::none) {
-      r->next = entries_[same].next;
-      entries_[same].next = h.index;
-    } else if (!by_suffix_.insert(hash, h.index)) {
+    if (!by_suffix_.insert(entries_, hash_of(s), h.index)) {
       entries_.give(h);
       return errc::out_of_memory;
     }
@@ -165,7 +160,7 @@ class announce_reader {
     r->cold = cold;
     if (has_announce_ids(options_.ver)) {
       if (!by_id_.insert(next_id_, h.index)) {
-        unlink_suffix(h.index, *r);
+        by_suffix_.erase(entries_, hash_of(s), h.index);
         entries_.give(h);
         return errc::out_of_memory;
       }
@@ -221,43 +216,25 @@ class announce_reader {
     return r.hops.push(responder_);
   }
   [[nodiscard]] bool has_looped(const announced_route& r) const noexcept {
-    if (options_.own_hop == 0) return false;
-    for (const std::uint64_t hop : r.hops)
-      if (hop == options_.own_hop) return true;
-    return false;
+    return passes(r.hops.view(), options_.own_hop);
   }
   [[nodiscard]] std::uint32_t find_suffix(const text& suffix) noexcept {
     const std::string_view s = suffix.view();
-    std::uint32_t i = by_suffix_.find(hash_of(s));
-    while (i != slot_index::none && entries_[i].suffix_view() != s) i = entries_[i].next;
-    return i;
+    return by_suffix_.find(entries_, hash_of(s), [&](const announced_route& r) { return r.suffix_view() == s; });
   }
   [[nodiscard]] bool is_live(std::uint32_t i) noexcept {
     const announced_route& r = entries_[i];
-    for (std::uint32_t k = by_suffix_.find(hash_of(r.suffix_view())); k != slot_index::none; k = entries_[k].next)
-      if (k == i) return true;
-    return false;
+    const auto is_it = [&](const announced_route& other) { return &other == &r; };
+    return by_suffix_.find(entries_, hash_of(r.suffix_view()), is_it) != slot_index::none;
   }
   void forget(std::uint32_t i, announced_route& r) noexcept {
-    unlink_suffix(i, r);
+    by_suffix_.erase(entries_, hash_of(r.suffix_view()), i);
     if (has_announce_ids(options_.ver) && by_id_.find(r.id) == i) by_id_.erase(r.id);
-  }
-  void unlink_suffix(std::uint32_t i, announced_route& r) noexcept {
-    const std::uint64_t hash = hash_of(r.suffix_view());
-    const std::uint32_t head = by_suffix_.find(hash);
-    if (head == i) {
-      by_suffix_.erase(hash);
-      if (r.next != slot_index::none) (void)by_suffix_.insert(hash, r.next);  // the room of the one just erased
-    } else {
-      for (std::uint32_t k = head; k != slot_index::none; k = entries_[k].next)
-        if (entries_[k].next == i) entries_[k].next = r.next;
-    }
-    r.next = slot_index::none;
   }
 
   options options_{};
   slab<announced_route> entries_;
-  slot_index by_suffix_;
+  chained_index<announced_route> by_suffix_;
   slot_index by_id_;
   std::uint64_t next_id_ = 0;
   std::uint64_t responder_ = 0;

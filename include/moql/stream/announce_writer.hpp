@@ -131,9 +131,9 @@ class announce_writer {
     return announce_teller::send(s, version_, m, out);
   }
   [[nodiscard]] told* find(std::string_view suffix) noexcept {
-    std::uint32_t i = by_suffix_.find(hash_of(suffix));
-    while (i != slot_index::none && std::string_view(told_[i].suffix.data(), told_[i].suffix.size()) != suffix)
-      i = told_[i].next;
+    const std::uint32_t i = by_suffix_.find(told_, hash_of(suffix), [&](const told& t) {
+      return std::string_view(t.suffix.data(), t.suffix.size()) == suffix;
+    });
     return i == slot_index::none ? nullptr : &told_[i];
   }
   [[nodiscard]] static bool store(told& t, const offered_route& r) noexcept {
@@ -147,34 +147,19 @@ class announce_writer {
     told* t = told_.take(h);
     if (t == nullptr) return nullptr;
     t->self = h;
-    const std::uint64_t hash = hash_of(r.suffix);
-    const std::uint32_t same = by_suffix_.find(hash);
-    const bool stored = t->suffix.append(r.suffix.data(), r.suffix.size()) && store(*t, r);
-    if (!stored || (same == slot_index::none && !by_suffix_.insert(hash, h.index))) {
-      told_.give(h);
-      return nullptr;
-    }
-    if (same != slot_index::none) {
-      t->next = told_[same].next;
-      told_[same].next = h.index;
-    }
-    return t;
+    if (t->suffix.append(r.suffix.data(), r.suffix.size()) && store(*t, r) &&
+        by_suffix_.insert(told_, hash_of(r.suffix), h.index))
+      return t;
+    told_.give(h);
+    return nullptr;
   }
   void forget(told& t) noexcept {
-    const std::uint64_t hash = hash_of({t.suffix.data(), t.suffix.size()});
-    const std::uint32_t head = by_suffix_.find(hash);
-    if (head == t.self.index) {
-      by_suffix_.erase(hash);
-      if (t.next != slot_index::none) (void)by_suffix_.insert(hash, t.next);  // the room of the one just erased
-    } else {
-      for (std::uint32_t k = head; k != slot_index::none; k = told_[k].next)
-        if (told_[k].next == t.self.index) told_[k].next = t.next;
-    }
+    by_suffix_.erase(told_, hash_of({t.suffix.data(), t.suffix.size()}), t.self.index);
     told_.give(t.self);
   }
 
   slab<told> told_;
-  slot_index by_suffix_;
+  chained_index<told> by_suffix_;
   vec<text> list_;
   std::uint64_t next_id_ = 0;
   std::uint64_t own_hop_ = 0;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "../base/error.hpp"
+#include "../base/limits.hpp"
 #include "../wire/varint.hpp"
 
 namespace moql {
@@ -74,6 +76,26 @@ struct route_rank {
   for (const std::uint64_t h : hops)
     if (h == hop) return true;
   return false;
+}
+/// Whether the path is known in part only: those routes come last.
+[[nodiscard]] constexpr bool has_unknown_hop(std::span<const std::uint64_t> hops) noexcept {
+  for (const std::uint64_t h : hops)
+    if (h == 0) return true;
+  return false;
+}
+
+/// Whether a route can be passed on by `own_hop` (0: none) and would not only be discarded as a loop where it arrives.
+/// Fails with too_many above `hops_max`, bad_argument for a number that cannot travel, duplicate_hop when it leads
+/// through ourselves or twice through one hop.
+[[nodiscard]] constexpr errc check_route(std::span<const std::uint64_t> hops, const route_costs& announced,
+                                         std::uint64_t own_hop) noexcept {
+  if (announced.warm > cost_ceiling || announced.cold > cost_ceiling) return errc::bad_argument;
+  if (hops.size() > hops_max) return errc::too_many;
+  for (std::size_t i = 0; i < hops.size(); ++i) {
+    if (hops[i] > wire::varint_max) return errc::bad_argument;
+    if (passes(hops.first(i), hops[i])) return errc::duplicate_hop;
+  }
+  return passes(hops, own_hop) ? errc::duplicate_hop : errc::ok;
 }
 
 }  // namespace moql
