@@ -44,7 +44,7 @@ class vec {
   [[nodiscard]] bool reserve(std::size_t n) noexcept {
     if (n <= capacity_) return true;
     if (n > size_max) return false;
-    std::size_t to = capacity_ < 4 ? first_growth : std::size_t{capacity_} * 2;
+    std::size_t to = capacity_ < first_growth ? first_growth : std::size_t{capacity_} * 2;
     if (to < n) to = n;
     T* fresh = static_cast<T*>(memory_.allocate(to * sizeof(T)));
     if (fresh == nullptr) return false;
@@ -125,8 +125,8 @@ class vec {
  private:
   static constexpr std::size_t size_max =
       SIZE_MAX / 4 / sizeof(T) < UINT32_MAX / 2 ? SIZE_MAX / 4 / sizeof(T) : UINT32_MAX / 2;
-  /// 64 bytes or so.
-  static constexpr std::size_t first_growth = sizeof(T) < 16 ? 8 : 4;
+  /// 64 bytes or so; of a pair at least, for large ones.
+  static constexpr std::size_t first_growth = sizeof(T) > 32 ? 2 : sizeof(T) < 8 ? 8 : 64 / sizeof(T);
   union place {
     T* heap = nullptr;
     alignas(Inside == 0 ? alignof(T*) : alignof(T)) unsigned char room[Inside == 0 ? 1 : Inside * sizeof(T)];

@@ -2,6 +2,7 @@
 /// One stream of a session: its ends, what has arrived and is not read yet, what is to be written.
 
 #include "../adapter/transport.hpp"
+#include "../base/maybe_number.hpp"
 #include "../base/queue.hpp"
 #include "../base/slab.hpp"
 #include "../message/stream_type.hpp"
@@ -45,7 +46,7 @@ struct stream_buffers {
     reader.reserve(usual_message_bytes);
     (void)out.reserve(usual_message_bytes);
   }
-  static constexpr std::size_t usual_message_bytes = 64;
+  static constexpr std::size_t usual_message_bytes = 48;
 
   slot_handle self{};
   message_reader reader;
@@ -54,7 +55,7 @@ struct stream_buffers {
   queue<bytes> in;
   std::size_t in_read{};  ///< Bytes of the first chunk that are taken.
   std::uint64_t in_code{};
-  std::optional<std::uint64_t> type{};  ///< What the peer opened it as, while that cannot be acted on yet.
+  maybe_number type{};  ///< What the peer opened it as, while that cannot be acted on yet.
   // Group streams that come in; set by whoever makes it one.
   group_reader groups{};
   std::uint64_t sequence{};

@@ -30,9 +30,11 @@ struct split_header {
 class frame_reader {
  public:
   frame_reader() noexcept = default;
-  /// `first_index`: number of the first frame, draft 06 GROUP Frame Start.
+  /// `first_index`: see `start_at`.
   frame_reader(version v, std::uint64_t frame_bytes_max, std::uint64_t first_index = 0) noexcept
       : frame_max_(frame_bytes_max), index_(first_index), version_(v) {}
+  /// The number of the first frame, draft 06 GROUP Frame Start. Before any frame.
+  void start_at(std::uint64_t first_index) noexcept { index_ = first_index; }
 
   /// Takes the next piece off `in`. Pull form: one piece a call.
   [[nodiscard]] MOQL_INLINE step next(byte_view& in, frame_piece& out, errc& why) noexcept {

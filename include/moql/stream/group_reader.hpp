@@ -10,7 +10,7 @@ class group_reader {
  public:
   group_reader() noexcept = default;
   group_reader(version v, std::uint64_t frame_bytes_max) noexcept
-      : frame_max_(frame_bytes_max), version_(v), fault_{} {}
+      : frames_(v, frame_bytes_max), version_(v), fault_{} {}
 
   /// The header, once: ready when it is there. Any fault of it is the peer's and sticky.
   [[nodiscard]] step header(byte_view& in, msg::group& out, errc& why) noexcept {
@@ -29,7 +29,7 @@ class group_reader {
           in = in.subspan(h.size + size);
         else
           split_.size = 0;
-        frames_ = frame_reader(version_, frame_max_, out.frame_start);
+        frames_.start_at(out.frame_start);
         has_header_ = true;
         return step::ready;
       }
@@ -52,7 +52,6 @@ class group_reader {
   }
   frame_reader frames_{};
   split_header<wire::varint_bytes_max + msg::group::body_bytes_max> split_{};
-  std::uint64_t frame_max_ = 0;
   version version_ = lite06;
   errc fault_ = errc::wrong_state;
   bool has_header_ = false;
