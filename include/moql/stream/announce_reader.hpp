@@ -5,6 +5,7 @@
 #include "../base/index.hpp"
 #include "../base/slab.hpp"
 #include "halves.hpp"
+#include "route_order.hpp"
 
 namespace moql {
 
