@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "scripted.hpp"
 #include "watcher.hpp"
 
 using namespace testing;
@@ -205,4 +206,98 @@ TEST_CASE("R-082 whoever has come to be on the way of a track is served by someb
   w.run();
   CHECK(r.core.readers() == 0);
   CHECK(down.who.closed.size() == 1);
+}
+
+namespace {
+
+/// A relay whose three peers are played by hand: two that it may ask, and one that asks.
+struct by_hand {
+  moql::relay core{{.hop = 20}};
+  scripted one{lite06, moql::endpoint::client, {.hop = 20}};
+  scripted two{lite06, moql::endpoint::client, {.hop = 20}};
+  scripted reader{lite06, moql::endpoint::client, {.hop = 20}};
+  by_hand() {
+    for (scripted* s : {&one, &two, &reader}) {
+      const auto id = core.join(s->session, {.scope = 0}, s->now);
+      REQUIRE(id);
+      s->react = [this, id = *id, s](moql::session&, const moql::event& e) { core.on_event(id, e, s->now); };
+    }
+    settle();
+  }
+  void settle() {
+    for (int i = 0; i < 3; ++i)
+      for (scripted* s : {&one, &two, &reader}) s->settle();
+  }
+  /// `s` announces the broadcast "room" and says by what way it has it.
+  std::uint64_t announce(scripted& s, std::uint64_t its_hop, std::span<const std::uint64_t> way) {
+    const std::uint64_t on = s.ours(moql::direction::bidi, 0x1).at(0);
+    s.feed(on, wire_hex(moql::msg::announce_ok{its_hop, 1}, lite06));
+    s.feed(on, wire_hex(moql::msg::announce_start{.suffix = "room", .hops = {way}}, lite06));
+    settle();
+    return on;
+  }
+  /// Answers the TRACK that the relay sent to `s` last.
+  void tell_track(scripted& s) {
+    s.feed(s.ours(moql::direction::bidi, 0x6).back(),
+           wire_hex(moql::msg::track_info{.max_age_ms = 5000, .timescale = 1000}, lite06), true);
+    settle();
+  }
+  void accept(scripted& s, std::uint64_t start) {
+    s.say_ok(s.ours(moql::direction::bidi, 0x2).back(), start);
+    settle();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("R-088 a group of another relay that overtakes its SUBSCRIBE_OK is not mixed into what is there") {
+  for (const bool overtakes : {false, true}) {
+    CAPTURE(overtakes);
+    by_hand r;
+    const std::uint64_t told = r.announce(r.one, 7, {});
+    r.reader.peer_subscribes(everything);
+    r.settle();
+    r.tell_track(r.one);
+    r.accept(r.one, 0);
+    r.one.peer_group(0, {"first"});
+    r.settle();
+    REQUIRE(r.reader.groups().size() == 1);
+    // The producer is heard of by way of another relay, and its own announcement ends.
+    const std::uint64_t origin[] = {7};
+    r.announce(r.two, 8, origin);
+    r.one.feed(told, wire_hex(moql::msg::announce_end{.id = 1}, lite06));
+    r.settle();
+    REQUIRE(r.two.ours(moql::direction::bidi, 0x2).size() == 1);
+    r.tell_track(r.two);
+    if (!overtakes) r.accept(r.two, 1);
+    const std::uint64_t stream = r.two.peer_group(1, {"of whom?"});
+    r.settle();
+    CHECK(r.two.at(stream).stop.has_value() == overtakes);
+    CHECK(r.reader.groups().size() == (overtakes ? 1 : 2));
+    // Once it has been said, everything goes on.
+    if (overtakes) r.accept(r.two, 2);
+    r.two.peer_group(2, {"second"});
+    r.settle();
+    CHECK(r.reader.out(r.reader.stream_of(2)).ends_with("7365636f6e64"));
+  }
+}
+
+TEST_CASE("whoever waits for TRACK_INFO has it as soon as the track is known by way of a subscription [seed 5.2]") {
+  by_hand r;
+  r.announce(r.one, 7, {});
+  // The question is passed on, and the one that was asked never answers.
+  const std::uint64_t question =
+      r.reader.peer_opens(moql::direction::bidi, "06" + wire_hex(moql::msg::track{"room", "video"}, lite06), true);
+  r.settle();
+  REQUIRE(r.one.ours(moql::direction::bidi, 0x6).size() == 1);
+  CHECK(r.reader.out(question).empty());
+  // By a better way the track becomes known.
+  r.announce(r.two, 7, {});
+  r.reader.peer_subscribes(everything);
+  r.settle();
+  REQUIRE(r.two.ours(moql::direction::bidi, 0x6).size() == 1);
+  r.tell_track(r.two);
+  r.accept(r.two, 0);
+  CHECK(!r.reader.out(question).empty());
+  CHECK(r.reader.at(question).fin);
 }
