@@ -95,11 +95,7 @@ int main(int argc, char** argv) {
   app.add_option("--key", o.key_file, "Its private key, PEM");
   app.add_option("--broadcast", broadcast, "Its path")->capture_default_str();
   app.add_option("--web", web, "Serve the files of this folder over HTTP on the TCP port");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? net::all_well : net::not_started;
-  }
+  if (const auto code = net::parse(app, argc, argv)) return *code;
   o.protocols = net::protocols_of(o.session.versions);
   return picture_server().run(o, broadcast, web);
 }

@@ -231,11 +231,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   net::add_shared_options(app, o);
   net::add_client_options(app, o);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? net::all_well : net::not_started;
-  }
+  if (const auto code = net::parse(app, argc, argv)) return *code;
   std::string why;
   const auto from = open(o.file, why);
   if (!from) {

@@ -321,10 +321,6 @@ int main(int argc, char** argv) {
   add_limits(app, o);
   net::add_shared_options(app, o);
   net::add_client_options(app, o);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? net::all_well : net::not_started;
-  }
+  if (const auto code = net::parse(app, argc, argv)) return *code;
   return server(o).run();
 }

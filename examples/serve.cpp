@@ -142,10 +142,6 @@ int main(int argc, char** argv) {
   app.add_option("--picture", o.picture, "Publish a moving test picture as this broadcast, track 'picture'");
   app.add_option("--web", o.web, "Serve the files of this folder over HTTP on the TCP port");
   net::add_shared_options(app, o);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? net::all_well : net::not_started;
-  }
+  if (const auto code = net::parse(app, argc, argv)) return *code;
   return server(o).run();
 }

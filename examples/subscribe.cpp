@@ -213,11 +213,7 @@ int main(int argc, char** argv) {
   app.add_option("--priority", o.priority, "0 to 255, larger is sent first")->capture_default_str();
   net::add_shared_options(app, o);
   net::add_client_options(app, o);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? net::all_well : net::not_started;
-  }
+  if (const auto code = net::parse(app, argc, argv)) return *code;
   examples::output to(o.out);
   if (!to.why().empty()) {
     std::fprintf(stderr, "moql-subscribe: %s\n", to.why().c_str());

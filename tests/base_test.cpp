@@ -11,6 +11,7 @@
 #include "moql/base/index.hpp"
 #include "moql/base/limits.hpp"
 #include "moql/base/queue.hpp"
+#include "moql/base/search.hpp"
 #include "moql/base/slab.hpp"
 #include "moql/base/text.hpp"
 #include "moql/base/vec.hpp"
@@ -655,4 +656,20 @@ TEST_CASE("R-010 a code has the name of its own space, and one that is not regis
     CHECK(name_of(stream_code{v}).empty() != (is_registered(stream_code{v}) || came_later));
   }
   CHECK(name_of(session_code{0x20}).empty());
+}
+
+TEST_CASE("a search in what is sorted finds the first place that is not before, from any low to any high") {
+  for (std::size_t n = 0; n < 20; ++n)
+    for (std::size_t low = 0; low <= n; ++low)
+      for (std::size_t at = low; at <= n; ++at) {
+        std::size_t asked = 0;
+        const std::size_t found = moql::first_not(low, n, [&](std::size_t i) {
+          REQUIRE(i >= low);
+          REQUIRE(i < n);
+          ++asked;
+          return i < at;
+        });
+        CHECK(found == at);
+        CHECK(asked <= 5);
+      }
 }

@@ -6,6 +6,7 @@ no time decides whether a test passes. Processes are ended by what started them.
 import json
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -31,6 +32,18 @@ def until(fact, what):
             return value
         time.sleep(0.02)
     raise problem(f"not in {patience} s: {what() if callable(what) else what}")
+
+
+def free_port():
+    """One that is free for TCP and UDP just now."""
+    while True:
+        with socket.socket() as t, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+            t.bind(("127.0.0.1", 0))
+            try:
+                u.bind(t.getsockname())
+            except OSError:
+                continue
+            return t.getsockname()[1]
 
 
 class process:

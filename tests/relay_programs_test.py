@@ -7,7 +7,6 @@ import pathlib
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,18 +34,6 @@ def publisher(stack, r, *options, transport="ws", broadcast="room", tracks=10):
 
 def reader(stack, r, *options, transport="ws", broadcast="room", tracks=10):
     return stack.enter_context(mesh.reader(traffic, r.url(transport), broadcast, "--hash", r.hash, *options, tracks=tracks))
-
-
-def free_port():
-    """One that is free for TCP and UDP just now."""
-    while True:
-        with socket.socket() as t, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
-            t.bind(("127.0.0.1", 0))
-            try:
-                u.bind(t.getsockname())
-            except OSError:
-                continue
-            return t.getsockname()[1]
 
 
 def trust(r, transport):
@@ -182,7 +169,7 @@ def no_loops():
     """a relay that is its own peer, and two that dial each other, pass everything on once"""
     for link in ("04", "05", "06"):
         with ExitStack() as stack:
-            port, other = free_port(), free_port()
+            port, other = mesh.free_port(), mesh.free_port()
             a = relay(stack, "--peer", f"ws://127.0.0.1:{port}/", "--peer", f"moqt://127.0.0.1:{other}/", "--insecure",
                       "--link-version", link, port=port)
             b = relay(stack, "--peer", f"moqt://127.0.0.1:{port}/", "--insecure", "--link-version", link, port=other)
@@ -281,7 +268,7 @@ def drained():
 def dialled_again():
     """a relay that comes back is dialled again, and what it has is there again"""
     with ExitStack() as stack:
-        port = free_port()
+        port = mesh.free_port()
         b = relay(stack, "--peer", f"ws://127.0.0.1:{port}/")
         until(lambda: any("again in" in l for l in b.said), "it does not say that nobody is there")
         a = relay(stack, port=port)
@@ -428,7 +415,7 @@ def as_the_readme_says():
     said = subprocess.run([sys.executable, root / "tools/readme_code.py", "command", root / "README.md", "See it talk"],
                           capture_output=True, text=True, check=True).stdout
     require(said.count("4443") == 3, said)
-    said = said.replace("build/examples", str(pathlib.Path(relay_program).resolve().parent)).replace("4443", str(free_port()))
+    said = said.replace("build/examples", str(pathlib.Path(relay_program).resolve().parent)).replace("4443", str(mesh.free_port()))
     said = said.replace("tests/data", str(root / "tests/data"))
     # Everything but the relay, which is the first, ends by itself.
     ended = subprocess.run(["bash", "-c", said + "for job in $(jobs -p | tail -n +2); do wait $job; done; kill $(jobs -p)"],

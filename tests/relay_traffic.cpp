@@ -202,10 +202,6 @@ int main(int argc, char** argv) {
   app.add_option("--from", o.from, "First group to read (03 on); default: the latest");
   net::add_shared_options(app, o);
   net::add_client_options(app, o);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? net::all_well : net::not_started;
-  }
+  if (const auto code = net::parse(app, argc, argv)) return *code;
   return o.mode == "publish" ? publisher(o).run() : reader(o).run();
 }

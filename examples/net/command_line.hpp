@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <optional>
 
 #include "options.hpp"
 #include "words.hpp"
@@ -23,6 +24,16 @@ struct shared_options {
   bool log = false;
   bool quiet = false;
 };
+
+/// Reads the command line. A value is the code to leave with: help was asked for, or something is wrong with it.
+[[nodiscard]] inline std::optional<int> parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? all_well : not_started;
+  }
+  return std::nullopt;
+}
 
 inline void add_shared_options(CLI::App& app, shared_options& o) {
   app.add_option("--version", o.versions, "Drafts to speak: any of 01 02 03 04 05 06, commas between; default all")

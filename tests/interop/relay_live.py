@@ -15,7 +15,6 @@ import argparse
 import itertools
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
@@ -39,22 +38,11 @@ folder = pathlib.Path(scratch.name)
 numbers = itertools.count()
 
 
-def free_port():
-    while True:
-        with socket.socket() as t, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
-            t.bind(("127.0.0.1", 0))
-            try:
-                u.bind(t.getsockname())
-            except OSError:
-                continue
-            return t.getsockname()[1]
-
-
 class reference(mesh.process):
     """moq-relay 0.17: everybody may do everything."""
 
     def __init__(self, *options, port=None):
-        self.port = port or free_port()
+        self.port = port or mesh.free_port()
         at = f"127.0.0.1:{self.port}"
         super().__init__([args.reference, "--listen", at, "--listen-tls-generate", "localhost,127.0.0.1", "--web-http-listen", at,
                           "--auth-public", "**", "--connect-tls-insecure", *options])

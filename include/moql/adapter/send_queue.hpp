@@ -4,6 +4,7 @@
 
 #include "../base/buffers.hpp"
 #include "../base/queue.hpp"
+#include "../base/search.hpp"
 #include "transport.hpp"
 
 namespace moql {
@@ -46,14 +47,10 @@ class send_queue {
   template <class F>
   void gather(std::uint64_t offset, F&& show) const noexcept {
     if (offset < begin() || offset >= end_) return;
-    std::size_t low = 0, high = pieces_.size();  // the last piece that does not begin behind `offset`
-    while (high - low > 1) {
-      const std::size_t middle = low + (high - low) / 2;
-      (pieces_[middle].at <= offset ? low : high) = middle;
-    }
-    auto skip = static_cast<std::size_t>(offset - pieces_[low].at);
-    for (; low < pieces_.size(); ++low, skip = 0) {
-      const piece& p = pieces_[low];
+    std::size_t i = first_not(1, pieces_.size(), [&](std::size_t at) { return pieces_[at].at <= offset; }) - 1;
+    auto skip = static_cast<std::size_t>(offset - pieces_[i].at);
+    for (; i < pieces_.size(); ++i, skip = 0) {
+      const piece& p = pieces_[i];
       if (!show(byte_view(p.data + skip, p.size - skip))) return;
     }
   }

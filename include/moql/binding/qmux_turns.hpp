@@ -1,6 +1,7 @@
 #pragma once
 /// Whose data is sent next: the highest priority first, and among equals each in turn.
 
+#include "../base/search.hpp"
 #include "../base/slab.hpp"
 #include "qmux_stream.hpp"
 
@@ -61,15 +62,7 @@ class turns {
   };
   /// Where `priority` is or belongs; the highest is last.
   [[nodiscard]] std::size_t place(std::int32_t priority) const noexcept {
-    std::size_t low = 0, high = levels_.size();
-    while (low < high) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (levels_[middle].priority < priority)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return low;
+    return first_not(0, levels_.size(), [&](std::size_t i) { return levels_[i].priority < priority; });
   }
   vec<level> levels_;
 };

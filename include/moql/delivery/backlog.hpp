@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "../base/search.hpp"
 #include "../base/vec.hpp"
 #include "rank.hpp"
 
@@ -80,15 +81,7 @@ class backlog {
     if (empty() || less(items_.back(), m)) return items_.size();
     if (!less(items_[head_], m)) return head_;
     if (same(items_.back(), m)) return items_.size() - 1;
-    std::size_t low = head_ + 1;
-    for (std::size_t high = items_.size() - 1; low < high;) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (less(items_[middle], m))
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return low;
+    return first_not(head_ + 1, items_.size() - 1, [&](std::size_t i) { return less(items_[i], m); });
   }
   void move(std::size_t to, std::size_t from, std::size_t n) noexcept {
     if (n != 0) std::memmove(static_cast<void*>(items_.data() + to), items_.data() + from, n * sizeof(member));

@@ -8,6 +8,7 @@
 /// nothing: limits are judged there. One thread at a time, no clock of its own.
 
 #include "../base/queue.hpp"
+#include "../base/search.hpp"
 #include "../base/slab.hpp"
 #include "../wire/varint.hpp"
 #include "expiry.hpp"
@@ -207,15 +208,7 @@ class in_order_reader {
   [[nodiscard]] detail::waiting_group& lowest() noexcept { return groups_[order_[0]]; }
   [[nodiscard]] std::size_t place_of(std::uint64_t sequence) const noexcept {
     if (order_.empty() || groups_[order_.back()].sequence < sequence) return order_.size();
-    std::size_t low = 0;
-    for (std::size_t high = order_.size(); low < high;) {
-      const std::size_t middle = (low + high) / 2;
-      if (groups_[order_[middle]].sequence < sequence)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return low;
+    return first_not(0, order_.size(), [&](std::size_t i) { return groups_[order_[i]].sequence < sequence; });
   }
   [[nodiscard]] detail::waiting_group* find(std::uint64_t sequence) noexcept {
     const std::size_t place = place_of(sequence);

@@ -6,6 +6,7 @@
 /// comes from several places is put together by index (draft 06 section 6.3.2), and only what extends it is new.
 
 #include "../base/error.hpp"
+#include "../base/search.hpp"
 #include "ranges.hpp"
 
 namespace moql {
@@ -144,15 +145,7 @@ class positions {
     bool is_mid_frame{};
   };
   [[nodiscard]] std::size_t at_or_after(std::uint64_t group) const noexcept {
-    std::size_t low = 0;
-    for (std::size_t high = begun_.size(); low < high;) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (begun_[middle].group < group)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return low;
+    return first_not(0, begun_.size(), [&](std::size_t i) { return begun_[i].group < group; });
   }
   [[nodiscard]] const standing_of* find(std::uint64_t group) const noexcept {
     const std::size_t i = at_or_after(group);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "../base/search.hpp"
 #include "../base/vec.hpp"
 
 namespace moql {
@@ -120,15 +121,7 @@ class ranges {
   static constexpr std::uint64_t top = ~std::uint64_t{0};  // nothing may be added to it
   /// The lowest interval that ends at `v` or later.
   [[nodiscard]] std::size_t at_or_after(std::uint64_t v) const noexcept {
-    std::size_t low = 0;
-    for (std::size_t high = items_.size(); low < high;) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (items_[middle].last < v)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return low;
+    return first_not(0, items_.size(), [&](std::size_t i) { return items_[i].last < v; });
   }
   [[nodiscard]] std::size_t touching(std::uint64_t first) const noexcept {
     return at_or_after(first == 0 ? 0 : first - 1);

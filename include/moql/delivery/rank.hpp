@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#include "../base/search.hpp"
+
 namespace moql {
 
 /// Which group of one track goes first. 06 is always newest first; 03 to 05 carry the choice (Ordered).
@@ -46,14 +48,7 @@ inline constexpr std::int32_t control_hint = 0;
 [[nodiscard]] constexpr std::uint32_t level_among(std::uint16_t rank, std::span<const std::uint16_t> in_use,
                                                   std::uint32_t levels) noexcept {
   if (levels < 2) return 0;
-  std::size_t above = 0;
-  for (std::size_t end = in_use.size(); above < end;) {
-    const std::size_t middle = above + (end - above) / 2;
-    if (in_use[middle] > rank)
-      above = middle + 1;
-    else
-      end = middle;
-  }
+  const std::size_t above = first_not(0, in_use.size(), [&](std::size_t i) { return in_use[i] > rank; });
   return above + 1 < levels ? static_cast<std::uint32_t>(above + 1) : levels - 1;
 }
 

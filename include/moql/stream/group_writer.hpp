@@ -3,6 +3,7 @@
 /// shows lies in the cache, and its own few bytes of header are made when they are shown. Draft 06 sections 7.19
 /// and 7.20.
 
+#include "../base/search.hpp"
 #include "../delivery/track_cache.hpp"
 #include "../message/stream_type.hpp"
 
@@ -228,16 +229,8 @@ class group_writer {
   /// The frame that the last byte before the cursor belongs to; there is one.
   [[nodiscard]] std::size_t frame_under_way(const cached_group& g) const noexcept {
     const std::size_t piece = offset_ != 0 ? piece_ : piece_ - 1;
-    std::size_t low = 0;
-    std::size_t high = g.frames.size();
-    while (high - low > 1) {
-      const std::size_t middle = low + (high - low) / 2;
-      if (g.frames[middle].first_piece[static_cast<std::size_t>(layout_)] <= piece)
-        low = middle;
-      else
-        high = middle;
-    }
-    return low;
+    const auto which = static_cast<std::size_t>(layout_);
+    return first_not(1, g.frames.size(), [&](std::size_t i) { return g.frames[i].first_piece[which] <= piece; }) - 1;
   }
 
   slot_handle group_{};
