@@ -146,6 +146,7 @@ class server : public net::program {
     c.versions = versions;
     c.hop = relay_.core().options().hop;
     c.cost = options_.cost;
+    c.hash_seed = relay_.core().options().hash_seed;
     return c;
   }
   [[nodiscard]] net::dial_options dialling(moql::version_set versions) const {

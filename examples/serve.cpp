@@ -34,6 +34,7 @@ class server : public net::program {
     net::listen_options l;
     l.session.versions = net::versions_of(options_);
     l.session.hop = relay_.core().options().hop;
+    l.session.hash_seed = relay_.core().options().hash_seed;
     l.protocols = net::protocols_of(l.session.versions);
     l.address = options_.address;
     l.port = options_.port;

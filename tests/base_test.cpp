@@ -673,3 +673,12 @@ TEST_CASE("a search in what is sorted finds the first place that is not before, 
         CHECK(asked <= 5);
       }
 }
+
+TEST_CASE("another seed gives a name another hash, and all spellings of a path have one under every seed") {
+  for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}}) {
+    CHECK(hash_of("room", first_hash(seed)) != hash_of("room", first_hash(seed + 5)));
+    CHECK(hash_of_path("room/alice", first_hash(seed)) != hash_of_path("room/alice", first_hash(seed + 5)));
+    CHECK(hash_of_path("room/alice", first_hash(seed)) == hash_of_path("/room//alice/", first_hash(seed)));
+  }
+  CHECK(hash_of("room", first_hash(0)) == hash_of("room"));
+}

@@ -61,6 +61,7 @@ inline std::string_view token(moql::version v) { return moql::facts(v).protocol;
 inline moql::config only_version(moql::config c, moql::version v, moql::endpoint side) {
   c.side = side;
   c.versions = moql::only(v);
+  c.hash_seed = 0x5eed;  // as a program that listens should
   return c;
 }
 

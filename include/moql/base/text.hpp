@@ -119,6 +119,8 @@ namespace detail {
   for (const char c : s) seed = (seed ^ static_cast<std::uint8_t>(c)) * 0x100000001b3u;
   return seed;
 }
+/// Where hashes begin of which nobody who does not know `seed` can choose two that are the same.
+[[nodiscard]] constexpr std::uint64_t first_hash(std::uint64_t seed) noexcept { return hash_of({}) ^ seed; }
 
 /// How a prefix covers a path. Draft 06 and every deployed stack go by whole segments, on all versions; the texts of
 /// 01 to 05 say byte by byte (`room` covers `roomy`).

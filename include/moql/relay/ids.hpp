@@ -14,7 +14,7 @@ enum class peer_id : std::uint64_t {};
 using scope_id = std::uint64_t;
 /// Where the hashes of a scope's names begin.
 [[nodiscard]] constexpr std::uint64_t first_hash(scope_id in, std::uint64_t seed) noexcept {
-  return hash_of({}) ^ (in * 0x9e3779b97f4a7c15u) ^ seed;
+  return first_hash(seed) ^ (in * 0x9e3779b97f4a7c15u);
 }
 /// One announcement in `routes`. 0 names nothing; one that is gone is noticed.
 enum class route_id : std::uint64_t {};

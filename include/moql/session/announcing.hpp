@@ -73,7 +73,7 @@ class announcing {
     published* p = published_.take(h);
     if (p == nullptr) return errc::out_of_memory;
     if (!p->path.append(path.data(), path.size()) || !p->store(r) ||
-        !by_place_.insert(published_, hash_of_path(path), h.index)) {
+        !by_place_.insert(published_, place_of(path), h.index)) {
       published_.give(h);
       return errc::out_of_memory;
     }
@@ -97,7 +97,7 @@ class announcing {
     if (p == nullptr) return errc::stale_handle;
     p->is_withdrawn = true;
     tell_all(p->path_view());
-    by_place_.erase(published_, hash_of_path(p->path_view()), slot_of(id).index);
+    by_place_.erase(published_, place_of(p->path_view()), slot_of(id).index);
     published_.give(slot_of(id));
     return errc::ok;
   }
@@ -121,7 +121,7 @@ class announcing {
     a.exclude_hop = ask.exclude_hop;
     if (a.exclude_hop != 0 && a.exclude_hop != told_hop_) c_.tell(hop_declared{told_hop_ = a.exclude_hop});
     a.is_asked = true;
-    a.told.start(c_.ver, c_.settings.hop);
+    a.told.start(c_.ver, c_.settings.hop, c_.settings.hash_seed);
     const std::string_view prefix = ask.prefix;
     why = a.prefix.append(prefix.data(), prefix.size()) ? errc::ok : errc::out_of_memory;
     // what may be advertised depends on the Hop of the peer's SETUP, so the answer waits for it.
@@ -157,6 +157,9 @@ class announcing {
     return peer == 0 || (!passes(p.hops.view(), peer) && peer != c_.settings.hop);
   }
   /// The best route that `a` sees under `suffix`, which is what it sees of `path`; null when there is none left.
+  [[nodiscard]] std::uint64_t place_of(std::string_view path) const noexcept {
+    return hash_of_path(path, first_hash(c_.settings.hash_seed));
+  }
   [[nodiscard]] const published* best(const audience& a, std::string_view path, std::string_view suffix) noexcept {
     const published* found = nullptr;
     const auto weigh = [&](const published& p) {
@@ -166,7 +169,7 @@ class announcing {
     if (suffix.empty()) {  // the request itself: every broader route shows as that
       published_.for_each([&](slot_handle, const published& p) { weigh(p); });
     } else {
-      by_place_.for_each(published_, hash_of_path(path), weigh);
+      by_place_.for_each(published_, place_of(path), weigh);
     }
     return found;
   }

@@ -45,6 +45,8 @@ struct config {
   bool draft_opening =
       false;  ///< 01 and 02, client: open as the texts say (SESSION_CLIENT). No deployed server answers that.
   bool require_path = false;  ///< Server, 05, bindings 1 and 3: a client without Path is refused (R-031).
+  /// A random number of the caller's: then a peer cannot choose paths and names that take long to tell apart.
+  std::uint64_t hash_seed = 0;
   prefix_rule prefixes = prefix_rule::segments;  ///< `bytes` is what the texts of 01 to 05 say and nobody does.
   bool strict_ended = false;                     ///< 01 to 04: `ended` for an unknown path resets the stream (R-053).
   /// Publisher: keep opening group streams for accepted subscriptions after the peer's GOAWAY. The draft forbids any

@@ -63,6 +63,7 @@ class discovery {
     o.ver = c_.ver;
     o.own_hop = since(lite04).has(c_.ver) ? c_.settings.hop : 0;
     o.entries_max = c_.caps().announcements_max;
+    o.hash_seed = c_.settings.hash_seed;
     o.strict_ended = c_.settings.strict_ended;
     i.routes.start(o);
     i.is_holding = !only(lite03, lite04).has(c_.ver);

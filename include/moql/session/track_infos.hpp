@@ -28,9 +28,6 @@ struct track_names {
   [[nodiscard]] static bool is_valid(std::string_view broadcast, std::string_view track) noexcept {
     return is_valid_path(broadcast) && is_utf8(track);
   }
-  [[nodiscard]] static std::uint64_t hash(std::string_view b, std::string_view t) noexcept {
-    return hash_of(t, hash_of(b) * 31 + b.size());
-  }
 
  private:
   vec<char> text_;
@@ -71,7 +68,7 @@ class track_infos {
   [[nodiscard]] const msg::track_info* want(std::string_view broadcast, std::string_view track, const info_waiter& w,
                                             errc& why) noexcept {
     why = errc::ok;
-    const std::uint64_t key = track_names::hash(broadcast, track);
+    const std::uint64_t key = key_of(broadcast, track);
     std::uint32_t i = by_name_.find(key);
     if (i != slot_index::none && !tracks_[i].names.is(broadcast, track)) {
       forget(i);  // another name of the same hash: the older one is asked for again when it is wanted
@@ -108,7 +105,7 @@ class track_infos {
   }
   /// Frames did not fit what is remembered: it is asked for again when it is wanted next.
   void doubt(std::string_view broadcast, std::string_view track) noexcept {
-    const std::uint32_t i = by_name_.find(track_names::hash(broadcast, track));
+    const std::uint32_t i = by_name_.find(key_of(broadcast, track));
     if (i == slot_index::none || !tracks_[i].is_known || !tracks_[i].names.is(broadcast, track)) return;
     forget(i);
     if (tracks_[i].stream == slot_handle{}) tracks_.give(tracks_.handle_of(i));
@@ -149,8 +146,11 @@ class track_infos {
     c_.set_timer(timer_kind::stream, c_.handle_of(*s), c_.caps().request_timeout);
     return h.index;
   }
+  [[nodiscard]] std::uint64_t key_of(std::string_view broadcast, std::string_view track) const noexcept {
+    return hash_of(track, hash_of(broadcast, first_hash(c_.settings.hash_seed)) * 31 + broadcast.size());
+  }
   void forget(std::uint32_t i) noexcept {
-    by_name_.erase(track_names::hash(tracks_[i].names.broadcast(), tracks_[i].names.track()));
+    by_name_.erase(key_of(tracks_[i].names.broadcast(), tracks_[i].names.track()));
     tracks_[i].is_indexed = false;
   }
   /// The first that nobody waits for makes room.

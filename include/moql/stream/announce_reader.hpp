@@ -35,6 +35,7 @@ class announce_reader {
     version ver = lite06;
     std::uint64_t own_hop = 0;         ///< Ours: announcements that passed it are discarded (R-080).
     std::size_t entries_max = 10'000;  ///< More end the stream.
+    std::uint64_t hash_seed = 0;       ///< Random: then a peer cannot choose suffixes that take long to tell apart.
     bool strict_ended = false;         ///< 01 to 04: `ended` for an unknown path is an error, as the texts say (R-053).
   };
 
@@ -152,7 +153,7 @@ class announce_reader {
       entries_.give(h);
       return errc::out_of_memory;
     }
-    if (!by_suffix_.insert(entries_, hash_of(s), h.index)) {
+    if (!by_suffix_.insert(entries_, key_of(s), h.index)) {
       entries_.give(h);
       return errc::out_of_memory;
     }
@@ -161,7 +162,7 @@ class announce_reader {
     r->cold = cold;
     if (has_announce_ids(options_.ver)) {
       if (!by_id_.insert(next_id_, h.index)) {
-        by_suffix_.erase(entries_, hash_of(s), h.index);
+        by_suffix_.erase(entries_, key_of(s), h.index);
         entries_.give(h);
         return errc::out_of_memory;
       }
@@ -219,17 +220,20 @@ class announce_reader {
   [[nodiscard]] bool has_looped(const announced_route& r) const noexcept {
     return passes(r.hops.view(), options_.own_hop);
   }
+  [[nodiscard]] std::uint64_t key_of(std::string_view suffix) const noexcept {
+    return hash_of(suffix, first_hash(options_.hash_seed));
+  }
   [[nodiscard]] std::uint32_t find_suffix(const text& suffix) noexcept {
     const std::string_view s = suffix.view();
-    return by_suffix_.find(entries_, hash_of(s), [&](const announced_route& r) { return r.suffix_view() == s; });
+    return by_suffix_.find(entries_, key_of(s), [&](const announced_route& r) { return r.suffix_view() == s; });
   }
   [[nodiscard]] bool is_live(std::uint32_t i) noexcept {
     const announced_route& r = entries_[i];
     const auto is_it = [&](const announced_route& other) { return &other == &r; };
-    return by_suffix_.find(entries_, hash_of(r.suffix_view()), is_it) != slot_index::none;
+    return by_suffix_.find(entries_, key_of(r.suffix_view()), is_it) != slot_index::none;
   }
   void forget(std::uint32_t i, announced_route& r) noexcept {
-    by_suffix_.erase(entries_, hash_of(r.suffix_view()), i);
+    by_suffix_.erase(entries_, key_of(r.suffix_view()), i);
     if (has_announce_ids(options_.ver) && by_id_.find(r.id) == i) by_id_.erase(r.id);
   }
 

@@ -20,9 +20,11 @@ class announce_writer {
  public:
   explicit announce_writer(memory m = {}) noexcept : told_(m), by_suffix_(m), list_(m) {}
 
-  void start(version v, std::uint64_t own_hop) noexcept {
+  /// `hash_seed`: random, if what is told is of others' choosing.
+  void start(version v, std::uint64_t own_hop, std::uint64_t hash_seed = 0) noexcept {
     version_ = v;
     own_hop_ = own_hop;
+    first_hash_ = first_hash(hash_seed);
   }
   /// The opening reply and the initial set, which must not name a suffix twice. Nothing matching is an answer too
   ///
@@ -131,7 +133,7 @@ class announce_writer {
     return announce_teller::send(s, version_, m, out);
   }
   [[nodiscard]] told* find(std::string_view suffix) noexcept {
-    const std::uint32_t i = by_suffix_.find(told_, hash_of(suffix), [&](const told& t) {
+    const std::uint32_t i = by_suffix_.find(told_, hash_of(suffix, first_hash_), [&](const told& t) {
       return std::string_view(t.suffix.data(), t.suffix.size()) == suffix;
     });
     return i == slot_index::none ? nullptr : &told_[i];
@@ -148,13 +150,13 @@ class announce_writer {
     if (t == nullptr) return nullptr;
     t->self = h;
     if (t->suffix.append(r.suffix.data(), r.suffix.size()) && store(*t, r) &&
-        by_suffix_.insert(told_, hash_of(r.suffix), h.index))
+        by_suffix_.insert(told_, hash_of(r.suffix, first_hash_), h.index))
       return t;
     told_.give(h);
     return nullptr;
   }
   void forget(told& t) noexcept {
-    by_suffix_.erase(told_, hash_of({t.suffix.data(), t.suffix.size()}), t.self.index);
+    by_suffix_.erase(told_, hash_of({t.suffix.data(), t.suffix.size()}, first_hash_), t.self.index);
     told_.give(t.self);
   }
 
@@ -163,6 +165,7 @@ class announce_writer {
   vec<text> list_;
   std::uint64_t next_id_ = 0;
   std::uint64_t own_hop_ = 0;
+  std::uint64_t first_hash_ = first_hash(0);
   version version_ = lite06;
 };
 
