@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "cache_helpers.hpp"
 #include "counting_memory.hpp"
 #include "moql/stream/group_writer.hpp"
 #include "scripted.hpp"
@@ -20,32 +21,7 @@ namespace {
 static_assert(!std::is_move_constructible_v<track_cache> && !std::is_copy_constructible_v<track_cache>);
 static_assert(!std::is_move_constructible_v<cache_budget> && !std::is_copy_constructible_v<cache_budget>);
 
-using list = std::vector<std::uint64_t>;
 constexpr auto code = [](stream_code c) { return static_cast<std::uint64_t>(c); };
-
-list sequences(track_cache& c) {
-  list out;
-  for (std::size_t i = 0; i < c.groups_held(); ++i) out.push_back(c.nth(i).sequence);
-  return out;
-}
-bytes payload(std::size_t n, memory m = {}) { return bytes::copy(std::string(n, 'p'), m); }
-void one_frame(track_cache& c, std::size_t size, instant now = {}) {
-  REQUIRE(c.begin_group(now) == errc::ok);
-  REQUIRE(c.append(0, payload(size)) == errc::ok);
-  REQUIRE(c.end_group() == errc::ok);
-}
-struct counted_listener : cache_listener {
-  int calls = 0;
-  explicit counted_listener(track_cache& c) {
-    changed = [](cache_listener* l) noexcept { ++static_cast<counted_listener*>(l)->calls; };
-    c.attach(*this);
-  }
-  ~counted_listener() {
-    if (cache != nullptr) cache->detach(*this);
-  }
-  counted_listener(const counted_listener&) = delete;
-  counted_listener& operator=(const counted_listener&) = delete;
-};
 
 }  // namespace
 

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
+#include <type_traits>
 
 #include "counting_memory.hpp"
 #include "moql/message/all.hpp"
@@ -55,7 +57,30 @@ struct counted {
   std::size_t before_ = 0;
 };
 
+/// The same behind the opening.
+struct established : counted {
+  established(version v, endpoint e, const config& c = {}) : counted(v, e, c) { p.up(); }
+};
+
+/// A configuration of which one limit is set.
+template <class T>
+config limited(T limits::*which, std::type_identity_t<T> to) {
+  config c;
+  c.caps.*which = to;
+  return c;
+}
+
 subscribe_options bare(msg::delivery want = {}) { return {.want = want, .skip_track_info = true}; }
+/// The session asks for every broadcast.
+void discover_all(peer& p) {
+  REQUIRE(p.s().discover("", p.now).has_value());
+  p.run();
+}
+/// The session subscribes to a track.
+void subscribe_to_one(peer& p) {
+  REQUIRE(p.s().subscribe("a", "b", bare(), p.now).has_value());
+  p.run();
+}
 std::string subscribe(version v, std::uint64_t id) {
   return "02" + hex(msg::subscribe{.id = id, .broadcast = "x", .track = "y"}, v);
 }
@@ -130,8 +155,7 @@ TEST_CASE("a length of 2^62-1 inside a message is an error that takes no memory,
       const std::size_t n = message.size() / 2 - 2;
       for (std::size_t at = 0; at <= n; ++at) {
         const std::string content = message.substr(4, 2 * at) + endless;
-        counted one(v, server);
-        one.p.up();
+        established one(v, server);
         one.p.open(bidi);  // room for a stream
         one.mark();
         one.p.open(bidi, message.substr(0, 2) + number(content.size() / 2) + content);
@@ -145,7 +169,7 @@ TEST_CASE("a length of 2^62-1 inside a message is an error that takes no memory,
 // ---- (b) counts
 
 TEST_CASE("a count of 10^6 in a short body is an error in every list, without memory for it [seed 10.1 b]") {
-  const auto check = [](version v, endpoint e, bool is_up, auto&& play, errc why) {
+  const auto check = [](version v, endpoint e, bool is_up, auto&& play) {
     CAPTURE(facts(v).name);
     counted one(v, e);
     if (is_up)
@@ -156,90 +180,35 @@ TEST_CASE("a count of 10^6 in a short body is an error in every list, without me
     play(one.p);
     CHECK(one.growth() < 16'384);
     REQUIRE(one.p.x.count<session_closed>() == 1);
-    CHECK(one.p.x.last<session_closed>().why == why);
+    CHECK(one.p.x.last<session_closed>().why == errc::truncated);
     CHECK(one.p.net.broken_promises == 0);
   };
-  const std::string rest = "010203";
+  const std::string list = million + "010203";  // and what is there of it
+  const auto opens = [&](version v, direction d, const std::string& head) {
+    check(v, server, false, [&](peer& p) { p.open(d, head + list); });
+  };
+  const auto announces = [&](version v, const std::string& head) {
+    check(v, client, true, [&](peer& p) {
+      discover_all(p);
+      p.send(p.own(bidi, "01"), head + list);
+    });
+  };
   for (const version v : {lite01, lite02}) {
     const std::string v_number = v == lite01 ? "c0000000ff0dad01" : "c0000000ff0dad02";
-    check(
-        v, server, false,
-        [&](peer& p) {
-          p.open(bidi,
-                 "20"
-                 "0007" +
-                     million + rest);
-        },
-        errc::truncated);
-    check(
-        v, server, false,
-        [&](peer& p) {
-          p.open(bidi,
-                 "20"
-                 "0010"
-                 "01" +
-                     v_number + million + rest);
-        },
-        errc::truncated);
-    check(
-        v, client, false,
-        [&](peer& p) {
-          p.send(p.net.opened.at(0),
-                 "21"
-                 "000f" +
-                     v_number + million + rest);
-        },
-        errc::truncated);
-    check(
-        v, client, true,
-        [&](peer& p) {
-          REQUIRE(p.s().discover("", p.now).has_value());
-          p.run();
-          p.send(p.own(bidi, "01"), "07" + million + rest);
-        },
-        errc::truncated);
+    opens(v, bidi, "200007");
+    opens(v, bidi, "20001001" + v_number);
+    check(v, client, false, [&](peer& p) { p.send(p.net.opened.at(0), "21000f" + v_number + list); });
+    announces(v, "07");
   }
-  for (const version v : {lite04, lite05})
-    check(
-        v, client, true,
-        [&](peer& p) {
-          REQUIRE(p.s().discover("", p.now).has_value());
-          p.run();
-          p.send(p.own(bidi, "01"), opening(v) +
-                                        "09"
-                                        "0100" +
-                                        million + rest);
-        },
-        errc::truncated);
-  check(
-      lite06, client, true,
-      [&](peer& p) {
-        REQUIRE(p.s().discover("", p.now).has_value());
-        p.run();
-        p.send(p.own(bidi, "01"), opening(lite06) +
-                                      "00"
-                                      "0800" +
-                                      million + rest);
-      },
-      errc::truncated);
-  for (const version v : {lite05, lite06})
-    check(
-        v, server, false,
-        [&](peer& p) {
-          p.open(uni,
-                 "01"
-                 "07" +
-                     million + rest);
-        },
-        errc::truncated);
+  for (const version v : {lite04, lite05}) announces(v, opening(v) + "090100");
+  announces(lite06, opening(lite06) + "000800");
+  for (const version v : {lite05, lite06}) opens(v, uni, "0107");
 }
 
 TEST_CASE("10^6 announcements that are announced by their number alone take no memory [seed 10.1 b]") {
   for (const version v : {lite05, lite06}) {
-    counted one(v, client);
-    one.p.up();
-    REQUIRE(one.p.s().discover("", one.p.now).has_value());
-    one.p.run();
+    established one(v, client);
+    discover_all(one.p);
     one.mark();
     const auto ask = one.p.own(bidi, "01");
     one.p.send(ask, hex(msg::announce_ok{.hop = 7, .active_count = 1'000'000}, v));
@@ -255,10 +224,7 @@ TEST_CASE("limit message_bytes_max: one byte more closes the session before memo
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     for (const std::size_t body : {999u, 1000u, 1001u}) {
-      config c;
-      c.caps.message_bytes_max = 1000;
-      counted one(v, server, c);
-      one.p.up();
+      established one(v, server, limited(&limits::message_bytes_max, 1000));
       const auto id = one.p.open(bidi, "01");
       one.mark();
       one.p.send(id, number(body));
@@ -282,10 +248,8 @@ TEST_CASE("limit announce_init_bytes_max: one byte more closes the session befor
       config c;
       c.caps.message_bytes_max = 100;
       c.caps.announce_init_bytes_max = 2000;
-      counted one(v, client, c);
-      one.p.up();
-      REQUIRE(one.p.s().discover("", one.p.now).has_value());
-      one.p.run();
+      established one(v, client, c);
+      discover_all(one.p);
       one.mark();
       const std::string suffix(body - 3, 'a');  // behind a count of one byte and a length of two
       const text list[] = {std::string_view(suffix)};
@@ -305,12 +269,8 @@ TEST_CASE("limit frame_bytes_max: one byte more ends the group, and payload take
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     for (const std::uint64_t size : {4999u, 5000u, 5001u}) {
-      config c;
-      c.caps.frame_bytes_max = 5000;
-      counted one(v, client, c);
-      one.p.up();
-      REQUIRE(one.p.s().subscribe("a", "b", bare(), one.p.now).has_value());
-      one.p.run();
+      established one(v, client, limited(&limits::frame_bytes_max, 5000));
+      subscribe_to_one(one.p);
       const auto g = one.p.open(uni, group(v, 1));
       one.mark();
       one.p.send(g, frame_head(v, size));
@@ -328,12 +288,10 @@ TEST_CASE("limit frame_bytes_max: one byte more ends the group, and payload take
 TEST_CASE("limit announcements_max: one more of ours is refused, one more of theirs ends its stream [seed 10.1 c]") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
-    config c;
-    c.caps.announcements_max = 20;
+    const config c = limited(&limits::announcements_max, 20);
     std::size_t at_limit = 0;
     for (const std::size_t n : {19u, 20u, 21u, 500u}) {
-      counted ours(v, server, c);
-      ours.p.up();
+      established ours(v, server, c);
       ours.mark();
       for (std::size_t i = 1; i <= n; ++i) {
         const auto id = ours.p.s().announce("p" + std::to_string(i));
@@ -345,10 +303,8 @@ TEST_CASE("limit announcements_max: one more of ours is refused, one more of the
       CHECK(ours.p.is_open());
     }
     for (const std::size_t n : {19u, 20u, 21u, 500u}) {
-      counted theirs(v, client, c);
-      theirs.p.up();
-      REQUIRE(theirs.p.s().discover("", theirs.p.now).has_value());
-      theirs.p.run();
+      established theirs(v, client, c);
+      discover_all(theirs.p);
       const auto ask = theirs.p.own(bidi, "01");
       theirs.p.send(ask, opening(v));
       theirs.mark();
@@ -370,8 +326,7 @@ void check_streams(version v, const config& c, std::size_t limit, direction d, c
   CAPTURE(facts(v).name);
   std::size_t at_limit = 0;
   for (const std::size_t n : {limit - 1, limit, limit + 1, limit + 200}) {
-    counted one(v, server, c);
-    one.p.up();
+    established one(v, server, c);
     one.mark();
     for (std::size_t i = 1; i <= n; ++i) {
       std::string data = first;
@@ -393,19 +348,12 @@ void check_streams(version v, const config& c, std::size_t limit, direction d, c
 }  // namespace
 
 TEST_CASE("limit announce_streams_max: one more is reset with NO_CAPACITY [seed 10.1 c]") {
-  for (const version v : versions) {
-    config c;
-    c.caps.announce_streams_max = 8;
-    check_streams(v, c, 8, bidi, announce_request(v));
-  }
+  for (const version v : versions)
+    check_streams(v, limited(&limits::announce_streams_max, 8), 8, bidi, announce_request(v));
 }
 
 TEST_CASE("limit subscriptions_max: one more is reset with NO_CAPACITY [seed 10.1 c]") {
-  for (const version v : versions) {
-    config c;
-    c.caps.subscriptions_max = 8;
-    check_streams(v, c, 8, bidi, "02");
-  }
+  for (const version v : versions) check_streams(v, limited(&limits::subscriptions_max, 8), 8, bidi, "02");
 }
 
 TEST_CASE("limit requests_max: one more Track, Fetch or Probe is reset with NO_CAPACITY [seed 10.1 c]") {
@@ -422,8 +370,7 @@ TEST_CASE("limit requests_max: one more Track, Fetch or Probe is reset with NO_C
 
 TEST_CASE("limit unidentified_streams_max: one more silent stream is ended with NO_CAPACITY [seed 10.1 c]") {
   for (const version v : versions) {
-    config c;
-    c.caps.unidentified_streams_max = 8;
+    const config c = limited(&limits::unidentified_streams_max, 8);
     check_streams(v, c, 8, bidi, "");
     check_streams(v, c, 8, uni, "00");
   }
@@ -432,11 +379,8 @@ TEST_CASE("limit unidentified_streams_max: one more silent stream is ended with 
 TEST_CASE("limit buffered_bytes_max: one byte more that nobody reads closes the session [seed 10.1 c]") {
   for (const version v : versions)
     for (const std::size_t n : {9'999u, 10'000u, 10'001u}) {
-      config c;
-      c.caps.buffered_bytes_max = 10'000;
-      counted one(v, server, c);
+      established one(v, server, limited(&limits::buffered_bytes_max, 10'000));
       peer& p = one.p;
-      p.up();
       one.mark();
       p.s().on_open(stream_id{5000}, uni, p.now);
       p.s().on_open(stream_id{5001}, bidi, p.now);
@@ -457,14 +401,10 @@ TEST_CASE("limit buffered_bytes_max: one byte more that nobody reads closes the 
 TEST_CASE("limit gaps_max: beyond it the oldest gap is reported as lost, and memory stays [seed 10.1 c]") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
-    config c;
-    c.caps.gaps_max = 16;
     std::size_t at_limit = 0;
     for (const std::uint64_t n : {15u, 16u, 17u, 600u}) {
-      counted one(v, client, c);
-      one.p.up();
-      REQUIRE(one.p.s().subscribe("a", "b", bare(), one.p.now).has_value());
-      one.p.run();
+      established one(v, client, limited(&limits::gaps_max, 16));
+      subscribe_to_one(one.p);
       one.mark();
       for (std::uint64_t i = 0; i < n; ++i) {
         one.p.open(uni, group(v, 2 * i), true);
@@ -489,10 +429,7 @@ TEST_CASE("limit control_backlog_bytes_max: one byte more than a peer leaves unr
       bool was_reset;
     };
     const auto play = [&](std::size_t limit, bool is_read, std::size_t count) -> outcome {
-      config c;
-      c.caps.control_backlog_bytes_max = limit;
-      counted one(v, server, c);
-      one.p.up();
+      established one(v, server, limited(&limits::control_backlog_bytes_max, limit));
       const auto ask = one.p.open(bidi, announce_request(v));
       const std::size_t before = one.p.sent(ask).size() / 2;
       if (!is_read) one.p.net.frozen.insert(ask);
@@ -522,11 +459,8 @@ TEST_CASE("limit behind_bytes_max: one byte more of a group that is not read res
     for (const std::size_t n : {999u, 1000u, 1001u}) {
       CAPTURE(facts(v).name);
       CAPTURE(n);
-      config c;
-      c.caps.behind_bytes_max = 1000;
-      counted one(v, server, c);
+      established one(v, server, limited(&limits::behind_bytes_max, 1000));
       track_cache cache({.timescale = 1000});
-      one.p.up();
       one.p.x.react = [&](session& s, const event& e) {
         if (const auto* r = std::get_if<subscribe_requested>(&e)) CHECK(s.serve(r->request, cache) == errc::ok);
       };
@@ -553,18 +487,15 @@ TEST_CASE("limit behind_bytes_max: one byte more of a group that is not read res
 
 TEST_CASE("limit reason_bytes_max: a longer reason is cut, ours and the peer's [seed 10.1 c]") {
   for (const std::size_t n : {9u, 10u, 11u, 100'000u}) {
-    config c;
-    c.caps.reason_bytes_max = 10;
+    const config c = limited(&limits::reason_bytes_max, 10);
     const std::string reason(n, 'r');
-    counted ours(lite06, client, c);
-    ours.p.up();
+    established ours(lite06, client, c);
     ours.mark();
     ours.p.s().close(session_code::no_error, reason);
     ours.p.run();
     CHECK(ours.p.net.close_reason.size() == std::min<std::size_t>(n, 10));
     CHECK(ours.growth() <= 1024);
-    counted theirs(lite06, client, c);
-    theirs.p.up();
+    established theirs(lite06, client, c);
     theirs.mark();
     theirs.p.close(0, reason);
     REQUIRE(theirs.p.x.count<session_closed>() == 1);
@@ -575,12 +506,9 @@ TEST_CASE("limit reason_bytes_max: a longer reason is cut, ours and the peer's [
 
 TEST_CASE("limit track_infos_max: one more makes one that nobody waits for forgotten [seed 10.1 c]") {
   for (const version v : {lite05, lite06}) {
-    config c;
-    c.caps.track_infos_max = 8;
     std::size_t at_limit = 0;
     for (const std::size_t n : {7u, 8u, 9u, 300u}) {
-      counted one(v, client, c);
-      one.p.up();
+      established one(v, client, limited(&limits::track_infos_max, 8));
       const auto ask = [&](std::size_t i) {  // whether it was asked for, or known
         const std::size_t before = one.p.ours(bidi).size();
         REQUIRE(one.p.s().query_track("room", "track" + std::to_string(100 + i), one.p.now).has_value());
@@ -604,14 +532,11 @@ TEST_CASE("limit track_infos_max: one more makes one that nobody waits for forgo
 
 TEST_CASE("limit datagrams_max: one more that waits is dropped, in both directions [seed 10.1 c]") {
   for (const version v : {lite05, lite06}) {
-    config c;
-    c.caps.datagrams_max = 8;
+    const config c = limited(&limits::datagrams_max, 8);
     std::size_t at_limit = 0;
     for (const std::uint64_t n : {7u, 8u, 9u, 500u}) {
-      counted in(v, client, c);
-      in.p.up();
-      REQUIRE(in.p.s().subscribe("a", "b", bare(), in.p.now).has_value());
-      in.p.run();
+      established in(v, client, c);
+      subscribe_to_one(in.p);
       in.mark();
       const bytes payload = bytes::copy("x");
       for (std::uint64_t i = 0; i < n; ++i) {
@@ -624,9 +549,8 @@ TEST_CASE("limit datagrams_max: one more that waits is dropped, in both directio
       if (n > 8) CHECK(in.growth() == at_limit);
     }
     for (const std::uint64_t n : {7u, 8u, 9u}) {
-      counted out(v, server, c);
+      established out(v, server, c);
       track_cache cache;
-      out.p.up();
       out.p.x.react = [&](session& s, const event& e) {
         if (const auto* r = std::get_if<subscribe_requested>(&e)) CHECK(s.serve(r->request, cache) == errc::ok);
       };
@@ -641,75 +565,70 @@ TEST_CASE("limit datagrams_max: one more that waits is dropped, in both directio
 // ---- (c) clocks: a microsecond before, at, and after
 
 namespace {
+
 constexpr duration limit = milliseconds(5'000);
-constexpr duration around[] = {microseconds(4'999'999), microseconds(5'000'000), microseconds(5'000'001)};
+
+/// In every version, a session of which one clock runs for `limit`; `play` is told how long to wait.
+void around(duration limits::*which, endpoint e, const std::function<void(peer&, version, duration)>& play) {
+  for (const version v : versions)
+    for (const duration d : {limit - microseconds(1), limit, limit + microseconds(1)}) {
+      CAPTURE(facts(v).name);
+      CAPTURE(d.us);
+      peer p(v, e, limited(which, limit));
+      play(p, v, d);
+    }
+}
+
 }  // namespace
 
 TEST_CASE("limit setup_timeout: who has not opened by then is left [seed 10.1 c]") {
-  for (const version v : versions)
-    for (const duration d : around) {
-      config c;
-      c.caps.setup_timeout = limit;
-      peer p(v, server, c);
-      (void)p.start();
-      p.wait(d);
-      const bool waits = negotiates_in_band(v) || has_setup(v);
-      CHECK(p.closed_with(session_code::control_message_timeout) == (waits && d >= limit));
-      if (waits && d >= limit) CHECK(p.x.last<session_closed>().why == errc::setup_timeout);
-    }
+  around(&limits::setup_timeout, server, [](peer& p, version v, duration d) {
+    (void)p.start();
+    p.wait(d);
+    const bool waits = negotiates_in_band(v) || has_setup(v);
+    CHECK(p.closed_with(session_code::control_message_timeout) == (waits && d >= limit));
+    if (waits && d >= limit) CHECK(p.x.last<session_closed>().why == errc::setup_timeout);
+  });
 }
 
 TEST_CASE("limit request_timeout: a request without an answer is given up [seed 10.1 c]") {
-  for (const version v : versions)
-    for (const duration d : around) {
-      if (!has_fetch(v)) continue;
-      config c;
-      c.caps.request_timeout = limit;
-      peer p(v, client, c);
-      p.up();
-      REQUIRE(p.s().fetch("a", "b", 0, {}, p.now).has_value());
-      if (has_track_stream(v)) REQUIRE(p.s().query_track("a", "b", p.now).has_value());
-      p.run();
-      p.wait(d);
-      CHECK(p.x.count<fetch_closed>() == (d >= limit ? 1 : 0));
-      if (d >= limit) CHECK(p.x.last<fetch_closed>().why == errc::request_timeout);
-      if (has_track_stream(v)) CHECK(p.x.count<track_answered>() == (d >= limit ? 1 : 0));
-      CHECK(p.is_open());
-    }
+  around(&limits::request_timeout, client, [](peer& p, version v, duration d) {
+    if (!has_fetch(v)) return;
+    p.up();
+    REQUIRE(p.s().fetch("a", "b", 0, {}, p.now).has_value());
+    if (has_track_stream(v)) REQUIRE(p.s().query_track("a", "b", p.now).has_value());
+    p.run();
+    p.wait(d);
+    CHECK(p.x.count<fetch_closed>() == (d >= limit ? 1 : 0));
+    if (d >= limit) CHECK(p.x.last<fetch_closed>().why == errc::request_timeout);
+    if (has_track_stream(v)) CHECK(p.x.count<track_answered>() == (d >= limit ? 1 : 0));
+    CHECK(p.is_open());
+  });
 }
 
 TEST_CASE("limit header_timeout: a stream without its first message is ended with CONTROL_TIMEOUT [seed 10.1 c]") {
-  for (const version v : versions)
-    for (const duration d : around) {
-      config c;
-      c.caps.header_timeout = limit;
-      peer p(v, server, c);
-      p.up();
-      const auto a = p.open(bidi, "02");
-      const auto b = p.open(uni, "00");
-      p.wait(d);
-      CHECK(p.was_ended(a, stream_code::control_timeout) == (d >= limit));
-      CHECK(p.was_ended(b, stream_code::control_timeout) == (d >= limit));
-      CHECK(p.is_open());
-    }
+  around(&limits::header_timeout, server, [](peer& p, version, duration d) {
+    p.up();
+    const auto a = p.open(bidi, "02");
+    const auto b = p.open(uni, "00");
+    p.wait(d);
+    CHECK(p.was_ended(a, stream_code::control_timeout) == (d >= limit));
+    CHECK(p.was_ended(b, stream_code::control_timeout) == (d >= limit));
+    CHECK(p.is_open());
+  });
 }
 
 TEST_CASE("limit straggler_timeout: groups that the end overtook are waited for so long [seed 10.1 c]") {
-  for (const version v : versions)
-    for (const duration d : around) {
-      config c;
-      c.caps.straggler_timeout = limit;
-      peer p(v, client, c);
-      p.up();
-      REQUIRE(p.s().subscribe("a", "b", bare(), p.now).has_value());
-      p.run();
-      p.open(uni, group(v, 1), true);
-      p.open(uni, group(v, 3), true);
-      p.fin(p.own(bidi, "02"));
-      p.wait(d);
-      CHECK(p.x.count<subscription_closed>() == (d >= limit ? 1 : 0));
-      CHECK(p.x.count<groups_lost>() == (d >= limit ? 1 : 0));
-    }
+  around(&limits::straggler_timeout, client, [](peer& p, version v, duration d) {
+    p.up();
+    subscribe_to_one(p);
+    p.open(uni, group(v, 1), true);
+    p.open(uni, group(v, 3), true);
+    p.fin(p.own(bidi, "02"));
+    p.wait(d);
+    CHECK(p.x.count<subscription_closed>() == (d >= limit ? 1 : 0));
+    CHECK(p.x.count<groups_lost>() == (d >= limit ? 1 : 0));
+  });
 }
 
 // ---- (d) time and everything at once
@@ -717,9 +636,8 @@ TEST_CASE("limit straggler_timeout: groups that the end overtook are waited for 
 TEST_CASE("a peer that sends a byte now and then does not keep a stream without its first message [seed 10.1 d]") {
   for (const version v : versions) {
     CAPTURE(facts(v).name);
-    counted one(v, server);
+    established one(v, server);
     peer& p = one.p;
-    p.up();
     const std::string slow = "02" + number(60'000) + std::string(2000, '0');
     std::vector<std::uint64_t> ids;
     for (int i = 0; i < 50; ++i) ids.push_back(p.open(bidi));

@@ -13,11 +13,34 @@ using moql::lite06;
 
 namespace {
 
+/// And a publisher, whose track the subscriber has asked for.
+struct one_track : one_relay {
+  video_publisher p;
+  connection& up;
+  explicit one_track(moql::version from, moql::version to = lite06) : up(connect(p, r, from)) { watch(to); }
+};
+
 /// Writes the same groups wherever a broadcast is produced, as two encoders of one source or one on two networks do.
 void same_group(std::initializer_list<publisher_party*> all, std::uint64_t g, moql::instant now) {
   for (publisher_party* p : all) p->group("video", g, {"g" + std::to_string(g), "rest of it"}, now);
 }
 [[nodiscard]] std::string text_of_group(std::uint64_t g) { return "g" + std::to_string(g) + "rest of it"; }
+
+/// What a subscriber behind two relays, 20 and 30, is told of the way to a publisher.
+[[nodiscard]] numbers hops_behind_two(std::uint64_t its_hop, moql::version first, moql::version second,
+                                      moql::version third) {
+  world w;
+  relay_party r({.hop = 20});
+  relay_party q({.hop = 30});
+  video_publisher p(its_hop);
+  subscriber_party a;
+  w.connect(p, r, first);
+  w.connect(r, q, second);
+  w.connect(a, q, third);
+  w.run();
+  REQUIRE(a.paths.contains("room/alice"));
+  return a.paths["room/alice"];
+}
 
 }  // namespace
 
@@ -60,24 +83,21 @@ TEST_CASE(
 }
 
 TEST_CASE("R-079 the best route dies and the subscriber sees an update, not an end and a start [seed 5.2 c]") {
-  world w;
-  relay_party r({.hop = 20});
-  publisher_party one("room/alice", 7);
-  publisher_party two("room/alice", 8);
-  w.connect(two, r, lite06);
+  one_relay w;
+  video_publisher one(7);
+  video_publisher two(8);
+  w.connect(two, w.r, lite06);
   w.run();
-  auto& best = w.connect(one, r, lite06);
-  watcher a;
-  a.join(w, r, lite06);
-  w.run();
-  CHECK(a.who.paths["room/alice"] == std::vector<std::uint64_t>{7, 20});
-  CHECK(a.who.starts == 1);
+  auto& best = w.connect(one, w.r, lite06);
+  w.join();
+  CHECK(w.a.who.paths["room/alice"] == std::vector<std::uint64_t>{7, 20});
+  CHECK(w.a.who.starts == 1);
   world::cut(best);
   w.run();
-  CHECK(a.who.paths["room/alice"] == std::vector<std::uint64_t>{8, 20});
-  CHECK(a.who.starts == 1);
-  CHECK(a.who.updates == 1);
-  CHECK(a.who.ends == 0);
+  CHECK(w.a.who.paths["room/alice"] == std::vector<std::uint64_t>{8, 20});
+  CHECK(w.a.who.starts == 1);
+  CHECK(w.a.who.updates == 1);
+  CHECK(w.a.who.ends == 0);
 }
 
 TEST_CASE("R-041 R-094 costs add up over links and saturate below 2^62 [seed 5.2 d]") {
@@ -121,31 +141,20 @@ TEST_CASE("R-084 a hop that is unknown stays unknown on its way through relays a
         CAPTURE(moql::facts(first).name);
         CAPTURE(moql::facts(second).name);
         CAPTURE(moql::facts(third).name);
-        world w;
-        relay_party r({.hop = 20});
-        relay_party q({.hop = 30});
-        publisher_party p("room/alice", 0);
-        subscriber_party a;
-        w.connect(p, r, first);
-        w.connect(r, q, second);
-        w.connect(a, q, third);
-        w.run();
-        REQUIRE(a.paths.contains("room/alice"));
-        const std::vector<std::uint64_t> hops = a.paths["room/alice"];
+        const numbers hops = hops_behind_two(0, first, second, third);
         if (moql::since(lite04).has(third))
-          CHECK(hops == std::vector<std::uint64_t>{0, 20, 30});
+          CHECK(hops == numbers{0, 20, 30});
         else if (third == moql::lite03)
-          CHECK(hops == std::vector<std::uint64_t>{0, 0, 0});
+          CHECK(hops == numbers{0, 0, 0});
         else
-          CHECK(hops == std::vector<std::uint64_t>{0});
+          CHECK(hops == numbers{0});
       }
 }
 
 TEST_CASE("R-082 nobody is served what came by way of himself [seed 5.2]") {
   world w;
   relay_party r({.hop = 20});
-  publisher_party p("room/alice", 7);
-  p.track("video");
+  video_publisher p;
   auto& own = w.connect(p, r, lite06);
   w.run();
   // The publisher asks for its own broadcast.
@@ -166,29 +175,25 @@ TEST_CASE("R-082 nobody is served what came by way of himself [seed 5.2]") {
 }
 
 TEST_CASE("R-164 what comes from a peer that is leaving goes on, and new requests go elsewhere [seed 3.6]") {
-  world w;
-  relay_party r({.hop = 20});
-  publisher_party one("room/alice", 7);
-  publisher_party two("room/alice", 8);
-  one.track("video");
-  two.track("video");
-  w.connect(two, r, lite06);
+  one_relay w;
+  video_publisher one(7);
+  video_publisher two(8);
+  w.connect(two, w.r, lite06);
   w.run();
-  auto& first = w.connect(one, r, lite06);
-  watcher a;
+  auto& first = w.connect(one, w.r, lite06);
   watcher b;
-  a.join(w, r, lite06);
-  b.join(w, r, lite06);
+  w.a.join(w, w.r, lite06);
+  b.join(w, w.r, lite06);
   w.run();
-  a.subscribe(w, "room/alice", "video");
+  w.a.subscribe(w, "room/alice", "video");
   w.run();
   CHECK(one.live == 1);
   (void)first.client.session.goaway({}, moql::duration{0}, w.now());
   w.run();
-  CHECK(a.who.paths["room/alice"] == std::vector<std::uint64_t>{8, 20});
+  CHECK(w.a.who.paths["room/alice"] == std::vector<std::uint64_t>{8, 20});
   one.group("video", 0, {"goes on"}, w.now());
   w.run();
-  CHECK(a.who.text(0) == "goes on");
+  CHECK(w.a.who.text(0) == "goes on");
   CHECK(two.live == 0);
 }
 
@@ -197,37 +202,30 @@ TEST_CASE("R-164 what comes from a peer that is leaving goes on, and new request
 TEST_CASE("R-088 two sessions of one publisher with groups in common: each group comes once [seed 5.2.1 a]") {
   for (const moql::version v : {moql::lite04, lite05, lite06}) {
     CAPTURE(moql::facts(v).name);
-    world w;
-    relay_party r({.hop = 20});
-    publisher_party wifi("room/alice", 7);
-    publisher_party cell("room/alice", 7);
-    wifi.track("video");
-    cell.track("video");
-    auto& old = w.connect(wifi, r, v);
-    watcher a;
-    a.join(w, r, lite06);
-    w.run();
-    a.subscribe(w, "room/alice", "video");
-    w.run();
+    one_relay w;
+    video_publisher wifi;
+    video_publisher cell;
+    auto& old = w.connect(wifi, w.r, v);
+    w.watch();
     for (std::uint64_t g = 8; g < 10; ++g) same_group({&wifi}, g, w.now());
     w.run();
     cell.group("video", 9, {"g9", "rest of it"}, w.now());
-    w.connect(cell, r, v);  // the newest of two equal ones is used
+    w.connect(cell, w.r, v);  // the newest of two equal ones is used
     for (std::uint64_t g = 10; g <= 12; ++g) {
       same_group({&wifi, &cell}, g, w.now());
       w.run();
     }
     CHECK(cell.live == 1);
     CHECK(wifi.live == 0);
-    CHECK(r.core.counters().moves == 1);
+    CHECK(w.r.core.counters().moves == 1);
     world::cut(old);
     same_group({&cell}, 13, w.now());
     w.run();
-    CHECK(a.who.whole() == numbers{8, 9, 10, 11, 12, 13});
-    for (std::uint64_t g = 8; g <= 13; ++g) CHECK(a.who.text(g) == text_of_group(g));
-    CHECK(a.who.repeated == 0);
-    CHECK(a.who.closed.empty());
-    CHECK(r.core.sources() == 1);
+    CHECK(w.a.who.whole() == numbers{8, 9, 10, 11, 12, 13});
+    for (std::uint64_t g = 8; g <= 13; ++g) CHECK(w.a.who.text(g) == text_of_group(g));
+    CHECK(w.a.who.repeated == 0);
+    CHECK(w.a.who.closed.empty());
+    CHECK(w.r.core.sources() == 1);
   }
 }
 
@@ -235,28 +233,21 @@ TEST_CASE(
     "the old session dies inside a group: it goes on from the new one, and downstream is not reset [seed 5.2.1 b]") {
   for (const moql::version v : {moql::lite03, lite04, lite05, lite06}) {
     CAPTURE(moql::facts(v).name);
-    world w;
-    relay_party r({.hop = 20});
-    publisher_party wifi("room/alice", 7);
-    publisher_party cell("room/alice", 7);
+    one_relay w;
+    video_publisher wifi;
+    video_publisher cell;
     const bool has_hops = moql::since(lite04).has(v);
-    wifi.track("video");
-    cell.track("video");
-    w.connect(cell, r, v);
+    w.connect(cell, w.r, v);
     w.run();
-    auto& old = w.connect(wifi, r, v);
-    watcher a;
-    a.join(w, r, lite06);
-    w.run();
-    a.subscribe(w, "room/alice", "video");
-    w.run();
+    auto& old = w.connect(wifi, w.r, v);
+    w.watch();
     same_group({&wifi, &cell}, 0, w.now());
     for (publisher_party* p : {&wifi, &cell}) {
       (void)p->track("video").begin_group(1, w.now());
       (void)p->track("video").append(1, 1000, moql::bytes::copy("one "));
     }
     w.run();
-    CHECK(a.who.text(1) == "one ");
+    CHECK(w.a.who.text(1) == "one ");
     world::cut(old);
     w.run();
     for (publisher_party* p : {&wifi, &cell}) {
@@ -266,15 +257,15 @@ TEST_CASE(
     same_group({&cell}, 2, w.now());
     w.run();
     if (has_hops) {
-      CHECK(a.who.whole() == numbers{0, 1, 2});
-      CHECK(a.who.text(1) == "one and two");
-      CHECK(a.who.closed.empty());
-      CHECK(r.core.counters().moves + r.core.counters().failovers == 1);
-      CHECK(r.core.counters().copies_conflicting == 0);
+      CHECK(w.a.who.whole() == numbers{0, 1, 2});
+      CHECK(w.a.who.text(1) == "one and two");
+      CHECK(w.a.who.closed.empty());
+      CHECK(w.r.core.counters().moves + w.r.core.counters().failovers == 1);
+      CHECK(w.r.core.counters().copies_conflicting == 0);
     } else {  // 03 does not say who produces it, so nothing can be said to be the same
-      CHECK(a.who.closed.size() == 1);
+      CHECK(w.a.who.closed.size() == 1);
     }
-    CHECK(a.who.repeated == 0);
+    CHECK(w.a.who.repeated == 0);
   }
 }
 
@@ -282,52 +273,41 @@ TEST_CASE(
     "R-088 another or an unknown producer is no continuation: downstream is reset and asks again [seed 5.2.1 c]") {
   for (const std::uint64_t other : {std::uint64_t{0}, std::uint64_t{8}}) {
     CAPTURE(other);
-    world w;
-    relay_party r({.hop = 20});
-    publisher_party one("room/alice", other == 0 ? 0 : 7);
-    publisher_party two("room/alice", other);
-    one.track("video");
-    two.track("video");
-    w.connect(two, r, lite06);
+    one_relay w;
+    video_publisher one(other == 0 ? 0 : 7);
+    video_publisher two(other);
+    w.connect(two, w.r, lite06);
     w.run();
-    auto& first = w.connect(one, r, lite06);
-    watcher a;
-    a.join(w, r, lite06);
-    w.run();
-    a.subscribe(w, "room/alice", "video");
-    w.run();
+    auto& first = w.connect(one, w.r, lite06);
+    w.watch();
     same_group({&one}, 4, w.now());
     w.run();
     CHECK(one.live == 1);
     world::cut(first);
     w.run();
-    REQUIRE(a.who.closed.size() == 1);
-    CHECK(a.who.closed[0].why == moql::errc::reset_by_peer);
+    REQUIRE(w.a.who.closed.size() == 1);
+    CHECK(w.a.who.closed[0].why == moql::errc::reset_by_peer);
     CHECK(two.live == 0);
-    CHECK(r.core.tracks() == 0);
-    a.subscribe(w, "room/alice", "video");
+    CHECK(w.r.core.tracks() == 0);
+    w.a.subscribe(w, "room/alice", "video");
     same_group({&two}, 0, w.now());
     w.run();
-    CHECK(a.who.text(0) == text_of_group(0));
+    CHECK(w.a.who.text(0) == text_of_group(0));
   }
 }
 
 TEST_CASE("five flaps in a row leave exactly one upstream subscription [seed 5.2.1 d]") {
-  world w;
-  relay_party r({.hop = 20});
-  watcher a;
-  a.join(w, r, lite06);
-  std::vector<std::unique_ptr<publisher_party>> all;
+  one_relay w;
+  w.a.join(w, w.r, lite06);
+  std::vector<std::unique_ptr<video_publisher>> all;
   std::vector<connection*> lines;
   const auto flap = [&] {
-    all.push_back(std::make_unique<publisher_party>("room/alice", 7));
-    all.back()->track("video");
-    lines.push_back(&w.connect(*all.back(), r, lite06));
+    all.push_back(std::make_unique<video_publisher>());
+    lines.push_back(&w.connect(*all.back(), w.r, lite06));
   };
   flap();
   w.run();
-  a.subscribe(w, "room/alice", "video");
-  w.run();
+  w.subscribe();
   SUBCASE("one after the other") {
     for (int i = 0; i < 5; ++i) {
       flap();
@@ -346,39 +326,35 @@ TEST_CASE("five flaps in a row leave exactly one upstream subscription [seed 5.2
     }
   }
   w.wait(moql::seconds(10));
-  CHECK(r.core.sources() == 1);
+  CHECK(w.r.core.sources() == 1);
   int live = 0;
   for (const auto& p : all)
     if (!p->tracks.empty() && p.get() == all.back().get()) live += p->live;
   CHECK(live == 1);
   all.back()->group("video", 3, {"x"}, w.now());
   w.run();
-  CHECK(a.who.text(3) == "x");
-  CHECK(a.who.closed.empty());
+  CHECK(w.a.who.text(3) == "x");
+  CHECK(w.a.who.closed.empty());
 }
 
 TEST_CASE("a publisher that comes back within the linger time goes on; later its readers are reset [seed 5.2.1]") {
   for (const bool is_late : {false, true}) {
     CAPTURE(is_late);
-    world w;
-    relay_party r({.hop = 20, .linger = moql::seconds(3)});
-    publisher_party p("room/alice", 7);
-    p.track("video");
-    auto& first = w.connect(p, r, lite06);
-    watcher a;
-    a.join(w, r, lite06);
-    w.run();
-    a.subscribe(w, "room/alice", "video");
+    one_relay w({.hop = 20, .linger = moql::seconds(3)});
+    video_publisher p;
+    auto& first = w.connect(p, w.r, lite06);
+    w.join();
+    w.a.subscribe(w, "room/alice", "video");
     same_group({&p}, 0, w.now());
     w.run();
     world::cut(first);
     w.wait(moql::seconds(is_late ? 4 : 2));
-    CHECK(a.who.closed.size() == (is_late ? 1 : 0));
+    CHECK(w.a.who.closed.size() == (is_late ? 1 : 0));
     same_group({&p}, 1, w.now());
-    w.connect(p, r, lite06);
+    w.connect(p, w.r, lite06);
     w.run();
-    CHECK(a.who.whole() == (is_late ? numbers{0} : numbers{0, 1}));
-    CHECK(r.core.counters().orphans == (is_late ? 1 : 0));
+    CHECK(w.a.who.whole() == (is_late ? numbers{0} : numbers{0, 1}));
+    CHECK(w.r.core.counters().orphans == (is_late ? 1 : 0));
   }
 }
 
@@ -441,36 +417,26 @@ TEST_CASE(
 TEST_CASE("the first byte leaves before the last has come [seed 5.3 b]") {
   for (const moql::version v : versions) {
     CAPTURE(moql::facts(v).name);
-    world w;
-    relay_party r({.hop = 20});
-    publisher_party p("room/alice", 7);
-    p.track("video");
-    w.connect(p, r, v);
-    watcher a;
-    a.join(w, r, v);
-    w.run();
-    a.subscribe(w, "room/alice", "video");
-    w.run();
-    moql::track_cache& t = p.track("video");
+    one_track w(v, v);
+    moql::track_cache& t = w.p.track("video");
     (void)t.begin_group(0, w.now());
     (void)t.begin_frame(0, 0, 10);
     (void)t.append_part(0, moql::bytes::copy("half "));
     w.run();
-    CHECK(a.who.text(0) == "half ");
-    CHECK_FALSE(a.who.groups[0].is_whole);
+    CHECK(w.a.who.text(0) == "half ");
+    CHECK_FALSE(w.a.who.groups[0].is_whole);
     (void)t.append_part(0, moql::bytes::copy("whole"));
     (void)t.end_group(0);
     w.run();
-    CHECK(a.who.text(0) == "half whole");
-    CHECK(a.who.groups[0].is_whole);
+    CHECK(w.a.who.text(0) == "half whole");
+    CHECK(w.a.who.groups[0].is_whole);
   }
 }
 
 TEST_CASE("one of ten subscribers stalls: the other nine get everything, and memory stays in its bound [seed 5.3 c]") {
   world w;
   relay_party r({.hop = 20, .caps = {.track_bytes_max = 200'000}});
-  publisher_party p("room/alice", 7);
-  p.track("video");
+  video_publisher p;
   w.connect(p, r, lite06);
   std::vector<std::unique_ptr<watcher>> all;
   moql::loopback_options narrow;
@@ -510,36 +476,27 @@ TEST_CASE("a group that upstream resets is reset downstream with a mapped code, 
     for (const moql::version down : {moql::lite03, lite04, lite05, lite06}) {
       CAPTURE(moql::facts(up).name);
       CAPTURE(moql::facts(down).name);
-      world w;
-      relay_party r({.hop = 20});
-      publisher_party p("room/alice", 7);
-      p.track("video");
-      w.connect(p, r, up);
-      watcher a;
-      a.join(w, r, down);
-      w.run();
-      a.subscribe(w, "room/alice", "video");
-      w.run();
-      moql::track_cache& t = p.track("video");
+      one_track w(up, down);
+      moql::track_cache& t = w.p.track("video");
       (void)t.begin_group(0, w.now());
       (void)t.append(0, 0, moql::bytes::copy("begun"));
       w.run();
       (void)t.abort_group(0, moql::stream_code::malformed_track);
       w.run();
-      CHECK(a.who.text(0) == "begun");
-      CHECK(a.who.groups[0].is_cut);
-      CHECK(a.who.groups[0].code ==
+      CHECK(w.a.who.text(0) == "begun");
+      CHECK(w.a.who.groups[0].is_cut);
+      CHECK(w.a.who.groups[0].code ==
             code(up == lite06 ? moql::stream_code::malformed_track : moql::stream_code::cancelled));
       // Nothing is said of it twice: the group's own end is the news.
-      CHECK(a.who.lost.empty());
-      p.group("video", 2, {"next"}, w.now());
+      CHECK(w.a.who.lost.empty());
+      w.p.group("video", 2, {"next"}, w.now());
       (void)t.drop_groups(1, 1);
       w.run();
-      CHECK(a.who.text(2) == "next");
-      REQUIRE(a.who.lost.size() == 1);
-      CHECK(a.who.lost[0].first == 1);
-      CHECK(a.who.lost[0].last == 1);
-      CHECK(r.core.counters().groups_aborted == 1);
+      CHECK(w.a.who.text(2) == "next");
+      REQUIRE(w.a.who.lost.size() == 1);
+      CHECK(w.a.who.lost[0].first == 1);
+      CHECK(w.a.who.lost[0].last == 1);
+      CHECK(w.r.core.counters().groups_aborted == 1);
     }
 }
 
@@ -548,60 +505,47 @@ TEST_CASE("a fetch is answered from the cache, and from upstream when the cache 
     for (const moql::version down : {moql::lite03, lite05, lite06}) {
       CAPTURE(moql::facts(up).name);
       CAPTURE(moql::facts(down).name);
-      world w;
-      relay_party r({.hop = 20});
-      publisher_party p("room/alice", 7);
+      one_relay w;
+      video_publisher p;
       for (std::uint64_t g = 0; g < 3; ++g) p.group("video", g, {"a", "b", "c" + std::to_string(g)}, w.now());
-      w.connect(p, r, up);
-      watcher a;
-      a.join(w, r, down);
+      w.connect(p, w.r, up);
+      w.join(down);
+      (void)w.a.session().fetch("room/alice", "video", 1, {}, w.now());
       w.run();
-      (void)a.session().fetch("room/alice", "video", 1, {}, w.now());
-      w.run();
-      REQUIRE(a.who.fetches_closed.size() == 1);
-      CHECK(a.who.fetches_closed[0].why == moql::errc::ok);
-      CHECK(a.who.fetched == std::vector<std::string>{"a", "b", "c1"});
-      CHECK(r.core.counters().fetches == 1);
-      a.who.fetched.clear();
+      REQUIRE(w.a.who.fetches_closed.size() == 1);
+      CHECK(w.a.who.fetches_closed[0].why == moql::errc::ok);
+      CHECK(w.a.who.fetched == std::vector<std::string>{"a", "b", "c1"});
+      CHECK(w.r.core.counters().fetches == 1);
+      w.a.who.fetched.clear();
       if (down == lite06) {
-        (void)a.session().fetch("room/alice", "video", 2, {.frame_start = 1, .frame_end = 1}, w.now());
+        (void)w.a.session().fetch("room/alice", "video", 2, {.frame_start = 1, .frame_end = 1}, w.now());
         w.run();
-        CHECK(a.who.fetched == std::vector<std::string>{"b"});
-        a.who.fetched.clear();
+        CHECK(w.a.who.fetched == std::vector<std::string>{"b"});
+        w.a.who.fetched.clear();
       }
-      (void)a.session().fetch("room/alice", "video", 9, {}, w.now());
+      (void)w.a.session().fetch("room/alice", "video", 9, {}, w.now());
       w.run();
-      CHECK(a.who.fetches_closed.back().code == code(moql::stream_code::not_found));
-      CHECK(a.who.fetched.empty());
-      a.subscribe(w, "room/alice", "video");
+      CHECK(w.a.who.fetches_closed.back().code == code(moql::stream_code::not_found));
+      CHECK(w.a.who.fetched.empty());
+      w.subscribe();
+      const auto passed_on = w.r.core.counters().fetches;
+      (void)w.a.session().fetch("room/alice", "video", 2, {}, w.now());
       w.run();
-      const auto passed_on = r.core.counters().fetches;
-      (void)a.session().fetch("room/alice", "video", 2, {}, w.now());
-      w.run();
-      CHECK(a.who.fetched == std::vector<std::string>{"a", "b", "c2"});
-      CHECK(r.core.counters().fetches == passed_on);
+      CHECK(w.a.who.fetched == std::vector<std::string>{"a", "b", "c2"});
+      CHECK(w.r.core.counters().fetches == passed_on);
     }
 }
 
 TEST_CASE("R-146 a datagram goes on as one where that can be, and as a stream where not [seed 5.3]") {
   for (const moql::version down : {lite04, lite05, lite06}) {
     CAPTURE(moql::facts(down).name);
-    world w;
-    relay_party r({.hop = 20});
-    publisher_party p("room/alice", 7);
-    p.track("video");
-    w.connect(p, r, lite06);
-    watcher a;
-    auto& line = w.connect(a.who, r, down);
-    a.line = &line;
+    one_track w(lite06, down);
+    (void)w.p.track("video").write_datagram(5, moql::bytes::copy("ping"), w.now());
     w.run();
-    a.subscribe(w, "room/alice", "video");
-    w.run();
-    (void)p.track("video").write_datagram(5, moql::bytes::copy("ping"), w.now());
-    w.run();
-    CHECK(a.who.text(0) == "ping");
-    CHECK(line.server.session.counters().datagrams_out == (down == lite04 ? 0 : 1));
-    CHECK(line.server.session.counters().groups_opened == (down == lite04 ? 1 : 0));
+    CHECK(w.a.who.text(0) == "ping");
+    const moql::session_counters& n = w.a.line->server.session.counters();
+    CHECK(n.datagrams_out == (down == lite04 ? 0 : 1));
+    CHECK(n.groups_opened == (down == lite04 ? 1 : 0));
   }
 }
 
@@ -610,20 +554,11 @@ TEST_CASE("R-056 R-058 R-069 a path grows by one hop on its way, whatever its ve
     for (const moql::version down : versions) {
       CAPTURE(moql::facts(up).name);
       CAPTURE(moql::facts(down).name);
-      world w;
-      relay_party r({.hop = 20});
-      relay_party q({.hop = 30});
-      publisher_party p("room/alice", 7);
-      subscriber_party a;
-      w.connect(p, r, up);
-      w.connect(r, q, up);
-      w.connect(a, q, down);
-      w.run();
-      REQUIRE(a.paths.contains("room/alice"));
+      const numbers hops = hops_behind_two(7, up, up, down);
       if (moql::since(lite04).has(down))
-        CHECK(a.paths["room/alice"] == std::vector<std::uint64_t>{7, 20, 30});
+        CHECK(hops == numbers{7, 20, 30});
       else
-        CHECK(a.paths["room/alice"].size() == (down == moql::lite03 ? 3 : 1));
+        CHECK(hops.size() == (down == moql::lite03 ? 3 : 1));
     }
 }
 
@@ -663,27 +598,24 @@ TEST_CASE("a broadcast that the application produces is announced and served lik
       return path == "own/show" && name == "video" ? &static_cast<studio*>(c)->track : nullptr;
     }
   } mine;
-  world w;
-  relay_party r({.hop = 20, .hooks = {.context = &mine, .produced = &studio::find}});
-  REQUIRE(r.core.announce(0, "own/show") == moql::errc::ok);
-  watcher a;
-  a.join(w, r, lite06);
-  w.run();
-  CHECK(a.who.paths["own/show"] == std::vector<std::uint64_t>{20});
-  a.subscribe(w, "own/show", "video");
+  one_relay w({.hop = 20, .hooks = {.context = &mine, .produced = &studio::find}});
+  REQUIRE(w.r.core.announce(0, "own/show") == moql::errc::ok);
+  w.join();
+  CHECK(w.a.who.paths["own/show"] == std::vector<std::uint64_t>{20});
+  w.a.subscribe(w, "own/show", "video");
   w.run();
   (void)mine.track.begin_group(w.now());
   (void)mine.track.append(1, moql::bytes::copy("made here"));
   (void)mine.track.end_group();
   w.run();
-  CHECK(a.who.text(0) == "made here");
-  a.subscribe(w, "own/show", "sound");
+  CHECK(w.a.who.text(0) == "made here");
+  w.a.subscribe(w, "own/show", "sound");
   w.run();
-  CHECK(a.who.closed.size() == 1);
-  CHECK(r.core.withdraw(0, "own/show") == moql::errc::ok);
-  CHECK(r.core.withdraw(0, "own/show") == moql::errc::stale_handle);
+  CHECK(w.a.who.closed.size() == 1);
+  CHECK(w.r.core.withdraw(0, "own/show") == moql::errc::ok);
+  CHECK(w.r.core.withdraw(0, "own/show") == moql::errc::stale_handle);
   w.run();
-  CHECK(a.who.paths.empty());
+  CHECK(w.a.who.paths.empty());
 }
 
 TEST_CASE("limits of the relay refuse with NO_CAPACITY what comes on top [seed 10.1 c]") {
@@ -737,8 +669,7 @@ TEST_CASE("limits of the relay refuse with NO_CAPACITY what comes on top [seed 1
 }
 
 TEST_CASE("a publisher is asked in its own spelling of a path, and so are those below its prefix [seed 5.2]") {
-  world w;
-  relay_party r({.hop = 20});
+  one_relay w;
   struct strict : publisher_party {
     using publisher_party::publisher_party;
     std::vector<std::string> asked_for;
@@ -748,14 +679,13 @@ TEST_CASE("a publisher is asked in its own spelling of a path, and so are those 
     }
   } p("room//alice/", 7);
   p.track("video");
-  w.connect(p, r, lite06);
-  watcher a;
+  w.connect(p, w.r, lite06);
   watcher b;
-  a.join(w, r, lite06);
-  b.join(w, r, lite06);
+  w.a.join(w, w.r, lite06);
+  b.join(w, w.r, lite06);
   w.run();
-  CHECK(a.who.paths.contains("room//alice/"));
-  a.subscribe(w, "room/alice", "video");
+  CHECK(w.a.who.paths.contains("room//alice/"));
+  w.a.subscribe(w, "room/alice", "video");
   w.run();
   b.subscribe(w, "room/alice/cam", "video");
   w.run();
@@ -792,49 +722,33 @@ TEST_CASE("an Announce stream that breaks is opened again, one that never worked
 TEST_CASE("a track whose publisher ended it and closed at once has ended, and was not lost [seed 5.3]") {
   for (const moql::version v : {moql::lite03, lite04, lite06}) {
     CAPTURE(moql::facts(v).name);
-    world w;
-    relay_party r({.hop = 20});
-    publisher_party p("room/alice", 7);
-    p.track("video");
-    auto& line = w.connect(p, r, v);
-    watcher a;
-    a.join(w, r, lite06);
+    one_track w(v);
+    w.p.group("video", 0, {"all of it"}, w.now());
     w.run();
-    a.subscribe(w, "room/alice", "video");
-    w.run();
-    p.group("video", 0, {"all of it"}, w.now());
-    w.run();
-    p.track("video").finish();
+    w.p.track("video").finish();
     w.settle();
     for (int i = 0; i < 4; ++i) (void)w.step();  // the end is on its way
-    line.client.session.close();
+    w.up.client.session.close();
     w.wait(moql::seconds(5));
-    CHECK(a.who.text(0) == "all of it");
-    REQUIRE(a.who.closed.size() == 1);
-    CHECK(a.who.closed[0].why == moql::errc::ok);
+    CHECK(w.a.who.text(0) == "all of it");
+    REQUIRE(w.a.who.closed.size() == 1);
+    CHECK(w.a.who.closed[0].why == moql::errc::ok);
   }
 }
 
 TEST_CASE("a track that had to go round goes the best way once that has capacity again R-091 [seed 5.2.1]") {
-  world w;
-  relay_party r({.hop = 20});
+  one_relay w;
   relay_party q({.hop = 30});
-  publisher_party full("room/alice", 7);
-  publisher_party other("room/alice", 7);
-  full.track("video");
-  other.track("video");
+  video_publisher full;
+  video_publisher other;
   full.refuses = moql::stream_code::no_capacity;
-  w.connect(full, r, lite06);
+  w.connect(full, w.r, lite06);
   w.connect(other, q, lite06);
-  w.connect(r, q, lite06);
-  watcher a;
-  a.join(w, r, lite04);
-  w.run();
-  a.subscribe(w, "room/alice", "video");
-  w.run();
+  w.connect(w.r, q, lite06);
+  w.watch(lite04);
   same_group({&full, &other}, 0, w.now());
   w.run();
-  CHECK(a.who.text(0) == text_of_group(0));
+  CHECK(w.a.who.text(0) == text_of_group(0));
   CHECK(other.live == 1);
   CHECK(full.live == 0);
   full.refuses.reset();
@@ -844,31 +758,28 @@ TEST_CASE("a track that had to go round goes the best way once that has capacity
   }
   CHECK(full.live == 1);
   CHECK(other.live == 0);
-  CHECK(a.who.whole().size() == 12);
-  CHECK(a.who.repeated == 0);
-  CHECK(a.who.closed.empty());
+  CHECK(w.a.who.whole().size() == 12);
+  CHECK(w.a.who.repeated == 0);
+  CHECK(w.a.who.closed.empty());
 }
 
 TEST_CASE("who waits for a group to come keeps nobody who comes later from what is there already [seed 5.1]") {
   for (const moql::version v : versions) {
     CAPTURE(moql::facts(v).name);
-    world w;
-    relay_party r({.hop = 20});
-    publisher_party p("room/alice", 7);
-    p.track("video");
-    w.connect(p, r, lite06);
-    watcher a;
+    one_relay w;
+    video_publisher p;
+    w.connect(p, w.r, lite06);
     watcher b;
-    a.join(w, r, lite06);
-    b.join(w, r, v);
+    w.a.join(w, w.r, lite06);
+    b.join(w, w.r, v);
     w.run();
-    a.subscribe(w, "room/alice", "video", {.priority = 3, .max_age_ms = 60'000, .group_start = 1000});
+    w.a.subscribe(w, "room/alice", "video", {.priority = 3, .max_age_ms = 60'000, .group_start = 1000});
     w.run();
     b.subscribe(w, "room/alice", "video");
     w.run();
     p.group("video", 5, {"now"}, w.now());
     w.run();
     CHECK(b.who.text(5) == "now");
-    CHECK(a.who.groups.empty());
+    CHECK(w.a.who.groups.empty());
   }
 }

@@ -37,17 +37,41 @@ struct started : mover {
   }
   static msg::delivery want() { return {.max_age_ms = 1'000'000, .group_start = 5}; }
   errc move(line& to) { return sub.move_to(to.p.client.session, now); }
+  /// To a new session, with `c` at its other end.
+  line& move(version v, track_cache* c) {
+    line& to = connect(v, c);
+    REQUIRE(move(to) == errc::ok);
+    return to;
+  }
+};
+
+/// On the way to a second session, whose track begins at group 8.
+struct moving_to_8 : started {
+  track_cache later{keeps_all};
+  line* two;
+  explicit moving_to_8(const names& frames, const moving_options& o = {}) : started(lite06, 'g', o) {
+    put(later, 8, frames, false);
+    two = &move(lite06, &later);
+    run();
+  }
 };
 
 msg::delivery asked(const line& l) { return l.p.server.last<subscribe_requested>().want; }
+
+/// The script's session is one that the subscription may be on.
+void listen(mover& s, scripted& x) {
+  x.react = [&](session& t, const event& e) {
+    (void)s.sub.on_event(t, e, s.now);
+    s.take();
+  };
+}
 
 }  // namespace
 
 TEST_CASE("a move at frame 7: the old session is capped at 6, the next starts at 7, one stream R-109 [seed 5.1.1 a]") {
   started s(lite06);
   CHECK(s.sub.place() == track_place{5, 7, true, false});
-  line& two = s.connect(lite06, &s.cache);
-  REQUIRE(s.move(two) == errc::ok);
+  line& two = s.move(lite06, &s.cache);
   two.p.run();  // the next publisher answers, and the old one is capped
   CHECK(asked(two).group_start == 5);
   CHECK(asked(two).frame_start == 7);
@@ -72,13 +96,8 @@ TEST_CASE("a move at frame 7: the old session is capped at 6, the next starts at
 
 TEST_CASE("the next publisher starts at a later group: its frame 0, and the gap is told R-111 [seed 5.1.1 b]") {
   SUBCASE("the old session brings what lies between") {
-    started s(lite06);
-    track_cache later(keeps_all);
-    put(later, 8, {"x", "y"}, false);
-    line& two = s.connect(lite06, &later);
-    REQUIRE(s.move(two) == errc::ok);
-    s.run();
-    CHECK(asked(two).frame_start == 7);
+    moving_to_8 s({"x", "y"});
+    CHECK(asked(*s.two).frame_start == 7);
     CHECK(s.one->p.server.last<subscribe_updated>().want.group_end == 7);
     CHECK_FALSE(s.one->p.server.last<subscribe_updated>().want.frame_end);
     CHECK(s.got.text(8) == "x y ");
@@ -96,12 +115,7 @@ TEST_CASE("the next publisher starts at a later group: its frame 0, and the gap 
     CHECK(s.got.wrong == 0);
   }
   SUBCASE("the old session ends before it has") {
-    started s(lite06);
-    track_cache later(keeps_all);
-    put(later, 8, {"x"}, false);
-    line& two = s.connect(lite06, &later);
-    REQUIRE(s.move(two) == errc::ok);
-    s.run();
+    moving_to_8 s({"x"});
     s.kill(*s.one);
     s.run();
     CHECK(s.got.text(5) == "a b c d e f g !");
@@ -117,8 +131,7 @@ TEST_CASE("the next publisher refuses: the old session goes on, and the applicat
   for (const version v : versions) {
     CAPTURE(facts(v).name);
     started s(lite06);
-    line& two = s.connect(v, nullptr);
-    REQUIRE(s.move(two) == errc::ok);
+    s.move(v, nullptr);
     s.run();
     put(s.cache, 5, {"h"});
     put(s.cache, 6, {"k"});
@@ -134,8 +147,7 @@ TEST_CASE("the next publisher refuses: the old session goes on, and the applicat
 
 TEST_CASE("a lite-04 pair switches at a group boundary, and what comes twice is left away [seed 5.1.1 d]") {
   started s(lite04);
-  line& two = s.connect(lite04, &s.cache);
-  REQUIRE(s.move(two) == errc::ok);
+  line& two = s.move(lite04, &s.cache);
   s.run();
   CHECK(asked(two).group_start == 5);
   const auto capped = s.one->p.server.last<subscribe_updated>().want;
@@ -157,8 +169,7 @@ TEST_CASE("at rest between groups nothing is asked twice: the next one starts wh
     started s(v);
     put(s.cache, 5, {"h"});
     s.run();
-    line& two = s.connect(v, &s.cache);
-    REQUIRE(s.move(two) == errc::ok);
+    line& two = s.move(v, &s.cache);
     s.run();
     CHECK(asked(two).group_start == 6);
     CHECK(asked(two).frame_start == 0);
@@ -200,8 +211,7 @@ TEST_CASE("a session that dies without a word: the subscription waits, and goes 
   CHECK_FALSE(s.got.groups.at(5).is_over);
   put(s.cache, 5, {"h"});
   s.wait(seconds(10));
-  line& two = s.connect(lite06, &s.cache);
-  REQUIRE(s.move(two) == errc::ok);
+  line& two = s.move(lite06, &s.cache);
   s.run();
   CHECK(asked(two).frame_start == 7);
   CHECK(s.got.text(5) == "a b c d e f g h .");
@@ -227,13 +237,11 @@ TEST_CASE("nobody comes: the waiting ends in time, each group with its own end f
 TEST_CASE("a next session that refuses while the subscription waits: told, and it waits on") {
   started s(lite06);
   s.kill(*s.one);
-  line& two = s.connect(lite06, nullptr);
-  REQUIRE(s.move(two) == errc::ok);
+  s.move(lite06, nullptr);
   s.run();
   CHECK(s.got.notes == names{"interrupted", "failed"});
   CHECK(s.sub.is_waiting());
-  line& three = s.connect(lite06, &s.cache);
-  REQUIRE(s.move(three) == errc::ok);
+  s.move(lite06, &s.cache);
   s.run();
   put(s.cache, 5, {"h"});
   s.run();
@@ -258,8 +266,7 @@ TEST_CASE("a next publisher that says nothing is left when the overlap ends; the
 
 TEST_CASE("an old publisher that ends nothing is left when the overlap ends") {
   started s(lite04, 'g', {.overlap_max = seconds(3)});  // group 5 goes on for ever on both
-  line& two = s.connect(lite04, &s.cache);
-  REQUIRE(s.move(two) == errc::ok);
+  s.move(lite04, &s.cache);
   s.wait(seconds(2));
   CHECK(s.got.notes.empty());
   s.wait(seconds(2));
@@ -279,8 +286,7 @@ TEST_CASE("a frame under way is finished by either session, whichever has it fir
     REQUIRE(s.cache.append_part(5, bytes::copy("abc")) == errc::ok);
     s.run();
     CHECK(s.sub.place() == track_place{5, 7, true, true});
-    line& two = s.connect(lite06, &s.cache);
-    REQUIRE(s.move(two) == errc::ok);
+    line& two = s.move(lite06, &s.cache);
     two.p.run();
     CHECK(asked(two).frame_start == 7);
     if (dies) s.kill(*s.one);
@@ -303,8 +309,7 @@ TEST_CASE("a move that is under way gives way to another one") {
     if (!has_answered) two.p.server.react = [](session&, const event&) {};
     REQUIRE(s.move(two) == errc::ok);
     two.p.run();
-    line& three = s.connect(lite06, &s.cache);
-    REQUIRE(s.move(three) == errc::ok);
+    line& three = s.move(lite06, &s.cache);
     s.run();
     put(s.cache, 5, {"h"});
     s.run();
@@ -356,8 +361,7 @@ TEST_CASE("the track ends while the subscription moves: it ends in order, with n
   for (const version v : {lite03, lite04, lite05, lite06}) {
     CAPTURE(facts(v).name);
     started s(v);
-    line& two = s.connect(v, &s.cache);
-    REQUIRE(s.move(two) == errc::ok);
+    s.move(v, &s.cache);
     put(s.cache, 5, {"h"});
     put(s.cache, 6, {"i"});
     s.cache.finish();
@@ -406,12 +410,7 @@ TEST_CASE("events carry the one name that the application gave") {
 }
 
 TEST_CASE("wishes that change travel to both sessions and keep their bounds") {
-  started s(lite06);
-  track_cache later(keeps_all);
-  put(later, 8, {"x"}, false);
-  line& two = s.connect(lite06, &later);
-  REQUIRE(s.move(two) == errc::ok);
-  s.run();
+  moving_to_8 s({"x"});
   auto want = started::want();
   want.priority = 9;
   want.group_end = 100;
@@ -420,22 +419,17 @@ TEST_CASE("wishes that change travel to both sessions and keep their bounds") {
   const auto old = s.one->p.server.last<subscribe_updated>().want;
   CHECK(old.priority == 9);
   CHECK(old.group_end == 7);
-  const auto next = two.p.server.last<subscribe_updated>().want;
+  const auto next = s.two->p.server.last<subscribe_updated>().want;
   CHECK(next.priority == 9);
   CHECK(next.group_end == 100);
   CHECK(next.frame_start == 7);
 }
 
 TEST_CASE("the next session dies when the old one is capped already: the old one is asked anew, nothing is lost") {
-  started s(lite06, 'g', {.resume_max = seconds(5)});
-  track_cache later(keeps_all);
-  put(later, 8, {"x"}, false);
-  line& two = s.connect(lite06, &later);
-  REQUIRE(s.move(two) == errc::ok);
-  s.run();  // the old session is capped at group 7
+  moving_to_8 s({"x"}, {.resume_max = seconds(5)});  // the old session is capped at group 7
   CHECK(s.one->requests.size() == 1);
   SUBCASE("it answers") {
-    s.kill(two);
+    s.kill(*s.two);
     s.run();
     put(s.cache, 5, {"h"});
     put(s.cache, 8, {"x", "y"});
@@ -448,12 +442,11 @@ TEST_CASE("the next session dies when the old one is capped already: the old one
   SUBCASE("it may not be asked, for it is leaving: what is owed waits for another session") {
     CHECK(s.one->p.server.session.goaway("", seconds(0), s.now) == errc::ok);
     s.run();
-    s.kill(two);
+    s.kill(*s.two);
     s.run();
     CHECK(s.got.notes == names{"failed"});
     CHECK(s.got.text(8) == "x ");
-    line& three = s.connect(lite06, &s.cache);
-    REQUIRE(s.move(three) == errc::ok);
+    s.move(lite06, &s.cache);
     put(s.cache, 5, {"h"});
     put(s.cache, 8, {"x", "y"});
     s.run();
@@ -468,10 +461,7 @@ TEST_CASE("the next session dies when the old one is capped already: the old one
 TEST_CASE("where the version does not say where it begins, a group seen first is not taken for the first") {
   started s(lite04);
   scripted x(lite04, endpoint::client);
-  x.react = [&](session& t, const event& e) {
-    (void)s.sub.on_event(t, e, s.now);
-    s.take();
-  };
+  listen(s, x);
   REQUIRE(s.sub.move_to(x.session, s.now) == errc::ok);
   x.settle();
   const auto group = [&](std::uint64_t g, const names& frames) {
@@ -494,10 +484,7 @@ TEST_CASE("where the version does not say where it begins, a group seen first is
 TEST_CASE("a part of a group that nobody asked for: a gap, told as a group that goes on further on R-139") {
   mover s;
   scripted x(lite06, endpoint::client);
-  x.react = [&](session& t, const event& e) {
-    (void)s.sub.on_event(t, e, x.now);
-    s.take();
-  };
+  listen(s, x);
   REQUIRE(s.sub.start(x.session, "room", "video", {.want = whole_track, .skip_track_info = true}, x.now) == errc::ok);
   x.settle();
   const auto sub = x.ours(direction::bidi, 0x02).at(0);
@@ -546,8 +533,7 @@ TEST_CASE("two publishers that size a frame differently: the first counts") {
   REQUIRE(s.cache.begin_frame(5, 5000, 3) == errc::ok);
   REQUIRE(s.cache.append_part(5, bytes::copy("sh")) == errc::ok);
   s.run();
-  line& two = s.connect(lite06, &other);
-  REQUIRE(s.move(two) == errc::ok);
+  s.move(lite06, &other);
   s.run();
   CHECK(s.sub.counts().parts_conflicting != 0);
   CHECK(s.got.groups.at(5).frames.back() == "sh");
@@ -563,8 +549,7 @@ TEST_CASE("groups that both publishers drop are told once; what one has is not l
   put(other, 5, letters('a', 'g'), false);
   REQUIRE(other.drop_groups(7, 9) == errc::ok);
   put(other, 10, {"k"});
-  line& two = s.connect(lite06, &other);
-  REQUIRE(s.move(two) == errc::ok);
+  s.move(lite06, &other);
   s.run();
   put(other, 5, {"h"});
   put(other, 6, {"i"});
@@ -580,8 +565,7 @@ TEST_CASE("groups in datagrams are heard once, whichever session brings them") {
   for (const bool first : {false, true}) {
     CAPTURE(first);
     started s(lite06);
-    line& two = s.connect(lite06, &s.cache);
-    REQUIRE(s.move(two) == errc::ok);
+    s.move(lite06, &s.cache);
     if (first) s.run();
     REQUIRE(s.cache.write_datagram(9000, bytes::copy("d"), instant{}) == errc::ok);
     s.run();
@@ -628,8 +612,7 @@ TEST_CASE("commands in the wrong state say so and change nothing") {
 
 TEST_CASE("left by the application, it leaves both sessions and is heard of no more") {
   started s(lite04);
-  line& two = s.connect(lite04, &s.cache);
-  REQUIRE(s.move(two) == errc::ok);
+  line& two = s.move(lite04, &s.cache);
   two.p.run();
   s.sub.leave();
   s.run();
@@ -645,8 +628,7 @@ TEST_CASE("a session that is gone without having said so is not touched again") 
   s.take();
   s.lines.clear();
   CHECK(s.got.notes == names{"interrupted"});
-  line& two = s.connect(lite06, &s.cache);
-  REQUIRE(s.move(two) == errc::ok);
+  s.move(lite06, &s.cache);
   put(s.cache, 5, {"h"});
   s.run();
   CHECK(s.got.text(5) == "a b c d e f g h .");

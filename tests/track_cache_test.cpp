@@ -6,48 +6,23 @@
 #include <string>
 #include <vector>
 
+#include "cache_helpers.hpp"
 #include "counting_memory.hpp"
 #include "moql/stream/group_writer.hpp"
 
 using namespace moql;
+using namespace testing;
 
 namespace {
 
 instant at_ms(std::int64_t ms) { return {ms * 1000}; }
 
-std::vector<std::uint64_t> sequences(track_cache& c) {
-  std::vector<std::uint64_t> out;
-  for (std::size_t i = 0; i < c.groups_held(); ++i) out.push_back(c.nth(i).sequence);
-  return out;
-}
-std::vector<std::uint64_t> arrivals(track_cache& c) {
-  std::vector<std::uint64_t> out;
+list arrivals(track_cache& c) {
+  list out;
   for (std::uint64_t n = c.arrivals_begin(); n < c.arrivals_end(); ++n)
     if (const cached_group* g = c.arrival(n)) out.push_back(g->sequence);
   return out;
 }
-using list = std::vector<std::uint64_t>;
-
-bytes payload(std::size_t n, memory m = {}) { return bytes::copy(std::string(n, 'p'), m); }
-
-void one_frame(track_cache& c, std::size_t size, instant now = {}) {
-  REQUIRE(c.begin_group(now) == errc::ok);
-  REQUIRE(c.append(0, payload(size)) == errc::ok);
-  REQUIRE(c.end_group() == errc::ok);
-}
-
-struct counted_listener : cache_listener {
-  explicit counted_listener(track_cache& c) {
-    changed = [](cache_listener* l) noexcept { ++static_cast<counted_listener*>(l)->calls; };
-    c.attach(*this);
-  }
-  ~counted_listener() {
-    if (cache != nullptr) cache->detach(*this);
-  }
-  counted_listener(const counted_listener&) = delete;
-  counted_listener& operator=(const counted_listener&) = delete;
-  int calls = 0;
-};
 
 }  // namespace
 

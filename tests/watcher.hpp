@@ -38,6 +38,35 @@ struct watcher {
   [[nodiscard]] moql::session& session() const { return line->client.session; }
 };
 
+/// Publishes room/alice, with a track of the name video.
+struct video_publisher : publisher_party {
+  explicit video_publisher(std::uint64_t its_hop = 7, const moql::track_options& o = {})
+      : publisher_party("room/alice", its_hop) {
+    track("video", o);
+  }
+};
+
+/// A world of one relay and a subscriber of it. Publishers come as the test wants them.
+struct one_relay : world {
+  relay_party r;
+  watcher a;
+  explicit one_relay(const moql::relay_options& o = {.hop = 20}) : r(o) {}
+
+  /// The subscriber joins and hears what is announced.
+  void join(moql::version v = moql::lite06) {
+    a.join(*this, r, v);
+    run();
+  }
+  void subscribe() {
+    a.subscribe(*this, "room/alice", "video");
+    run();
+  }
+  void watch(moql::version v = moql::lite06) {
+    join(v);
+    subscribe();
+  }
+};
+
 using numbers = std::vector<std::uint64_t>;
 
 [[nodiscard]] inline std::uint64_t code(moql::stream_code c) { return static_cast<std::uint64_t>(c); }
