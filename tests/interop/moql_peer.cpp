@@ -20,6 +20,7 @@ struct arguments {
   std::uint32_t streams = 100;
   unsigned timeout_s = 15;
   bool is_loopback = false, has_slashes = false, any_end = false, any_reason = false, dumps = false;
+  unsigned begin_after_ms = 0;
   std::uint64_t seed = 1;
 };
 
@@ -82,7 +83,7 @@ int run_loopback(const arguments& a) {
   if (!v) return {verdict::unsupported, "no version " + a.version_name};
   if (s == nullptr) return {verdict::unsupported, "no scenario " + a.scenario_name};
   if (!s->in.has(*v)) return {verdict::unsupported, "version " + a.version_name + " has no " + a.scenario_name};
-  const settings o{a.scenario_name, *v, !a.url.empty(), a.has_slashes, a.any_end, a.any_reason};
+  const settings o{a.scenario_name, *v, !a.url.empty(), a.has_slashes, a.any_end, a.any_reason, a.begin_after_ms};
   network_player player(o, a.role == "publisher", a.dumps, [] { (void)say(outcome{}); });
   const moql::config session{.versions = moql::only(*v), .probe = moql::probe_level::report};
   constexpr moql::duration soon = moql::seconds(4);  // a loss has to be noticed within the time-out
@@ -136,6 +137,7 @@ int main(int argc, char** argv) {
   app.add_option("--streams", a.streams, "Streams of each kind that the peer may have open");
   app.add_option("--timeout", a.timeout_s, "Seconds until giving up");
   app.add_flag("--slashes", a.has_slashes, "Paths begin with a slash");
+  app.add_option("--begin-after", a.begin_after_ms, "Milliseconds from SUBSCRIBE to the first group");
   app.add_flag("--any-end", a.any_end, "A lost connection is as good as a close with NO_ERROR");
   app.add_flag("--any-reason", a.any_reason, "Reasons of closes are not compared");
   app.add_flag("--dump", a.dumps, "Events on standard error");

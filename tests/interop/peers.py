@@ -108,8 +108,9 @@ def go():
     with open(os.path.join(source, "go.mod")) as f:
         found = re.findall(r"^\s*(?:require )?(github\.com/\S+) (v\S+)$", f.read(), re.M)
     title = ", ".join(f"{n.removeprefix('github.com/')} {v}" for n, v in found)
-    # Its paths begin with a slash, and a prefix without one ends its process.
-    return Peer("go", title, [program], ["moqt", "https"], ["04"], our_options=["--slashes"])
+    # Its paths begin with a slash, and a prefix without one ends its process. It notes a subscription after it has sent
+    # SUBSCRIBE (moqt/session.go:264-290), and a group that comes in between is refused (the same, 780-785).
+    return Peer("go", title, [program], ["moqt", "https"], ["04"], our_options=["--slashes", "--begin-after", "50"])
 
 
 BUILDERS = {"node": node, "rust": rust, "go": go}

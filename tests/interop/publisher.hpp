@@ -21,7 +21,8 @@ class publisher : public actor {
                    [&](const moql::subscribe_requested& r) {
                      channel* c = answer(r.request, r.broadcast, r.track);
                      if (c == nullptr || std::exchange(c->is_asked, true)) return;
-                     asked(*c);
+                     if (options().begin_after_ms == 0) return asked(*c);
+                     after(options().begin_after_ms, [this, c] { asked(*c); });
                    },
                    [&](const moql::track_requested& r) { (void)answer(r.request, r.broadcast, r.track); },
                    [&](const moql::fetch_requested& r) { (void)answer(r.request, r.broadcast, r.track); },

@@ -41,6 +41,9 @@ struct settings {
   bool any_end =
       false;  ///< A connection that is lost is as good as a close with NO_ERROR: one implementation loses it.
   bool any_reason = false;  ///< The reason of a close is not compared: one implementation makes it up.
+  /// Milliseconds from the first SUBSCRIBE of a track to its first group: one implementation refuses a group that comes
+  /// before it has noted what it asked for.
+  unsigned begin_after_ms = 0;
 
   [[nodiscard]] std::string path(std::string_view name) const {
     return (has_slashes ? "/room/" : "room/") + std::string(name);
