@@ -301,3 +301,29 @@ TEST_CASE("whoever waits for TRACK_INFO has it as soon as the track is known by 
   CHECK(!r.reader.out(question).empty());
   CHECK(r.reader.at(question).fin);
 }
+
+TEST_CASE("a better way that is heard of while the first source has not answered is taken once it has [seed 5.2.1]") {
+  world w;
+  relay_party r({.hop = 20});
+  relay_party q({.hop = 30});
+  video_publisher p;
+  moql::config dear;
+  dear.cost = 10;
+  w.connect(p, r, lite06, slow(50), dear);
+  w.connect(p, q, lite06);
+  watcher a;
+  a.join(w, r, lite06);
+  w.wait(milliseconds(300));
+  a.subscribe(w, "room/alice", "video");
+  w.wait(milliseconds(10));
+  w.connect(q, r, lite06);
+  w.wait(milliseconds(20));
+  REQUIRE(a.who.paths["room/alice"] == numbers{7, 30, 20});  // the better way is known, and the answer is not there yet
+  CHECK(q.core.sources() == 0);
+  w.wait(seconds(10));
+  CHECK(q.core.sources() == 1);
+  CHECK(r.core.sources() == 1);
+  p.group("video", 0, {"x"}, w.now());
+  w.wait(seconds(1));
+  CHECK(a.who.text(0) == "x");
+}

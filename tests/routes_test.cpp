@@ -443,22 +443,57 @@ TEST_CASE("sums of costs stop at 2^62-1 and travel in 8 bytes R-094 [seed 5.2 d]
   CHECK(t.find(must_add(t, p1, "y", {7}))->warm == cost_ceiling);
 }
 
-TEST_CASE("a peer from before 06 costs what it has hops; its cold cost is the ceiling, its link is free R-094") {
+TEST_CASE("before 06 a producer's own broadcast costs the link, what was passed on the ceiling R-094") {
   routes t(as_relay);
   REQUIRE(t.join(p1, 0, {.link_cost = 100, .knows_costs = false}) == errc::ok);
   REQUIRE(t.join(p2, 0, {}) == errc::ok);
-  const route_id old = must_add(t, p1, "x", {3, 7}, 40, 50);
-  CHECK(t.find(old)->warm == 2);
-  CHECK(t.find(old)->cold == cost_ceiling);
-  const route_id same = must_add(t, p2, "x", {4, 8}, 1, 1);  // one link before this one: weighs the same
-  CHECK(t.find(same)->warm == 2);
-  CHECK(best_at(t, "x") == same);  // by the cold cost, which is known
-  const numbers longer{4, 5, 8};
-  CHECK(t.update(same, facts_of(longer, 2, 2)) == errc::ok);
-  CHECK(best_at(t, "x") == old);
-  CHECK(t.set_knows_costs(p1, true) == errc::ok);  // its version came to be known after it had joined
-  CHECK(t.find(old)->warm == 140);
-  CHECK(t.find(old)->cold == 150);
+  const route_id own = must_add(t, p1, "x", {7}, 40, 50);
+  CHECK(t.find(own)->warm == 100);
+  CHECK(t.find(own)->cold == cost_ceiling);
+  const route_id known = must_add(t, p2, "x", {4, 8}, 98, 98);
+  CHECK(best_at(t, "x") == known);
+  const numbers way{4, 8};
+  CHECK(t.update(known, facts_of(way, 100, 100)) == errc::ok);
+  CHECK(best_at(t, "x") == own);
+  const route_id passed_on = must_add(t, p1, "y", {3, 7}, 40, 50);
+  CHECK(t.find(passed_on)->warm == cost_ceiling);
+  CHECK(t.find(passed_on)->cold == cost_ceiling);
+  CHECK(t.find(must_add(t, p1, "z", {0}))->warm == cost_ceiling);  // whose it is nobody knows
+  CHECK(t.set_knows_costs(p1, true) == errc::ok);                  // its version came to be known after it had joined
+  CHECK(t.find(passed_on)->warm == 140);
+  CHECK(t.find(passed_on)->cold == 150);
+}
+
+TEST_CASE(
+    "what a route costs never falls from one relay to the next, whatever they speak, so no routes chase one another "
+    "R-094") {
+  std::mt19937_64 random(94);
+  const auto cost = [&] {
+    switch (random() % 4) {
+      case 0: return std::uint64_t{0};
+      case 1: return random() % 100;
+      case 2: return cost_ceiling - random() % 3;
+      default: return random() & cost_ceiling;
+    }
+  };
+  for (int i = 0; i < 100'000; ++i) {
+    const std::size_t hops = 2 + random() % 30;  // somebody has passed it on
+    const route_costs told{cost(), cost()};
+    const route_link link{cost(), random() % 2 != 0, random() % 8 == 0};
+    const route_costs here = costs_over(link, hops, random() % 2 != 0, told);
+    REQUIRE(here.warm >= told.warm);
+    REQUIRE(here.cold >= told.cold);
+  }
+}
+
+TEST_CASE("between old peers that cost alike one that drains comes last R-164 R-087") {
+  routes t(as_relay);
+  for (const peer_id p : {p1, p2}) REQUIRE(t.join(p, 0, {.knows_costs = false}) == errc::ok);
+  const route_id near = must_add(t, p1, "x", {1, 7});
+  const route_id far = must_add(t, p2, "x", {1, 2, 3, 8});
+  CHECK(best_at(t, "x") == near);
+  CHECK(t.set_draining(p1) == errc::ok);
+  CHECK(best_at(t, "x") == far);
 }
 
 TEST_CASE("before 06 the shortest path wins, then the newest R-087") {
@@ -661,12 +696,14 @@ struct naive {
   std::pair<std::uint64_t, std::uint64_t> costs(const naive_route& r) const {
     const naive_peer& p = peers.at(r.from);
     if (p.is_draining) return {cost_ceiling, cost_ceiling};
-    if (!p.facts.knows_costs) return {r.hops.size(), cost_ceiling};
+    if (!p.facts.knows_costs)
+      return {r.hops.size() == 1 && r.hops[0] != 0 ? p.facts.link_cost : cost_ceiling, cost_ceiling};
     return {sum(r.warm, p.facts.link_cost), sum(r.cold, p.facts.link_cost)};
   }
   auto rank(const naive_route& r) const {
     const bool unknown = std::count(r.hops.begin(), r.hops.end(), 0u) != 0;
-    return std::tuple(unknown, costs(r).first, costs(r).second, r.hops.size(), ~r.received);
+    return std::tuple(unknown, costs(r).first, costs(r).second, peers.at(r.from).is_draining, r.hops.size(),
+                      ~r.received);
   }
   bool is_for(const naive_route& r, const requester& who) const {
     if (r.from == who.peer && who.peer != local) return false;

@@ -371,6 +371,7 @@ class fanout : public sourcing {
     // No way for the first reader, who may be a part of a ring in which everyone waits for the next one.
     if (!v) v = routes_.resolve(t.scope, t.broadcast_view(), {.origin = t.origin});
     if (!v || slot_of(v->from) == now_used->peer) return;
+    if (!has_timer(t, timer::retry)) set_timer(t, timer::retry, options_.move_timeout);  // or what comes of it stays
     if (!now_used->is_accepted) {
       if (t.sources.size() == 1 && !now_used->is_known) return;  // it has just been asked
       if (t.sources.size() > 1) {                                // a move that is under way is not wanted any more
@@ -414,14 +415,15 @@ class fanout : public sourcing {
     tell_wish(t, s);
     settle_loss(t);
   }
-  /// Whoever refused or did not answer is asked again after a while, if he still has the best way. Nothing else would
-  /// bring a track back from a detour, and everyone on a detour may be waiting for the next one.
+  /// Whoever refused or did not answer, or had a better way before the one in use had answered, is asked again after a
+  /// while, if he still has the best way. Nothing else would bring a track back from a detour, and everyone on a detour
+  /// may be waiting for the next one.
   void retry(relayed_track& t) noexcept {
     const track_source* now_used = t.current();
     if (now_used == nullptr || t.origin == 0) return;
     const auto v = routes_.resolve(t.scope, t.broadcast_view(), {.origin = t.origin});
     if (!v || slot_of(v->from) == now_used->peer) return;
-    set_timer(t, timer::retry, options_.move_timeout);
+    set_timer(t, timer::retry, options_.move_timeout);  // also when there is no way for the first reader
     reconsider(t);
   }
   /// The time for a move is up.

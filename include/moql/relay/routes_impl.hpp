@@ -152,7 +152,9 @@ inline bool routes::store(entry& e, const route_facts& f) noexcept {
 // --- choosing ---
 
 inline route_rank routes::rank(const entry& e) const noexcept {
-  return {e.has_unknown_hop, costs_over(peer_of(e).link(), e.hops.size(), e.announced), e.hops.size(), e.received};
+  const route_link link = peer_of(e).link();
+  return {e.has_unknown_hop, costs_over(link, e.hops.size(), e.has_unknown_hop, e.announced), e.hops.size(), e.received,
+          link.is_draining};
 }
 inline std::uint64_t routes::origin_of(const entry& e) const noexcept {
   return e.hops.empty() ? options_.own_hop : e.hops[0];

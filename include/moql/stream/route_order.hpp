@@ -42,15 +42,16 @@ struct route_link {
 
 /// What a route costs from here, which is what is passed on: `announced` plus the link. Saturates.
 ///
-/// Before 06 no cost travels. The missing cold cost is the ceiling. The warm cost is the number of hops, the
-/// announcing peer's included, as if each had charged the 1 that 06 charges by default: then old and new peers can be
-/// compared, and among old ones the shortest path wins. The link is the last of those hops, so it is not added.
+/// Before 06 no cost travels. The missing cold cost is the ceiling. A broadcast that is announced by its
+/// producer, so over one known hop, has cost the link. What was passed on before may have cost anything, and costs the
+/// ceiling: if a cost fell on the way from one relay to the next, routes could chase one another for ever. Among those
+/// the shortest path wins.
 ///
 /// While a session drains its routes cost the ceiling, so that they come last but stay usable.
-[[nodiscard]] constexpr route_costs costs_over(const route_link& link, std::size_t hops,
+[[nodiscard]] constexpr route_costs costs_over(const route_link& link, std::size_t hops, bool has_unknown_hop,
                                                const route_costs& announced) noexcept {
   if (link.is_draining) return {cost_ceiling, cost_ceiling};
-  if (!link.knows_costs) return {hops, cost_ceiling};
+  if (!link.knows_costs) return {hops == 1 && !has_unknown_hop ? add_costs(0, link.cost) : cost_ceiling, cost_ceiling};
   return {add_costs(announced.warm, link.cost), add_costs(announced.cold, link.cost)};
 }
 
@@ -60,12 +61,14 @@ struct route_rank {
   route_costs costs{};       ///< With the link.
   std::size_t hops{};        ///< Length of the path.
   std::uint64_t received{};  ///< Later is newer.
+  bool is_draining{};        ///< The session that it came by: last among those that cost the ceiling anyway.
 };
 /// Draft 06 section 5.1.1.1: no unknown hop, then cost, then length, then the newest.
 [[nodiscard]] constexpr bool is_better(const route_rank& a, const route_rank& b) noexcept {
   if (a.has_unknown_hop != b.has_unknown_hop) return b.has_unknown_hop;
   if (a.costs.warm != b.costs.warm) return a.costs.warm < b.costs.warm;
   if (a.costs.cold != b.costs.cold) return a.costs.cold < b.costs.cold;
+  if (a.is_draining != b.is_draining) return b.is_draining;
   if (a.hops != b.hops) return a.hops < b.hops;
   return a.received > b.received;
 }
