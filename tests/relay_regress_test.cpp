@@ -32,6 +32,22 @@ struct flapper : publisher_party {
   }
 };
 
+/// A relay that changes the way it is reached by.
+struct rerouted : party {
+  std::vector<std::uint64_t> hops{7};
+  moql::announcement_id id{};
+  moql::session* at = nullptr;
+  moql::track_cache cache;
+  void on_event(moql::session& s, const moql::event& e, moql::instant) override {
+    if (std::holds_alternative<moql::connected>(e)) {
+      at = &s;
+      if (const auto got = s.announce("room", {.hops = hops})) id = *got;
+    }
+    if (const auto* q = std::get_if<moql::subscribe_requested>(&e)) (void)s.serve(q->request, cache);
+    if (const auto* q = std::get_if<moql::track_requested>(&e)) (void)s.serve(q->request, cache);
+  }
+};
+
 [[nodiscard]] moql::loopback_options slow(int ms) {
   return {.delay_min = milliseconds(ms), .delay_max = milliseconds(ms)};
 }
@@ -178,20 +194,7 @@ TEST_CASE("R-091 relays that were refused and turn to one another do not wait fo
 TEST_CASE("R-082 whoever has come to be on the way of a track is served by somebody else") {
   world w;
   relay_party r({.hop = 20});
-  struct moving : party {  // a relay that changes the way it is reached by
-    std::vector<std::uint64_t> hops{7};
-    moql::announcement_id id{};
-    moql::session* at = nullptr;
-    moql::track_cache cache;
-    void on_event(moql::session& s, const moql::event& e, moql::instant) override {
-      if (std::holds_alternative<moql::connected>(e)) {
-        at = &s;
-        if (const auto got = s.announce("room", {.hops = hops})) id = *got;
-      }
-      if (const auto* q = std::get_if<moql::subscribe_requested>(&e)) (void)s.serve(q->request, cache);
-      if (const auto* q = std::get_if<moql::track_requested>(&e)) (void)s.serve(q->request, cache);
-    }
-  } up;
+  rerouted up;
   up.hop = 8;
   w.connect(up, r, lite06);
   watcher down;
@@ -326,4 +329,34 @@ TEST_CASE("a better way that is heard of while the first source has not answered
   p.group("video", 0, {"x"}, w.now());
   w.wait(seconds(1));
   CHECK(a.who.text(0) == "x");
+}
+
+TEST_CASE("R-082 who is not on the way any more is served again, also when the way was withdrawn and announced anew") {
+  world w;
+  relay_party r({.hop = 20});
+  rerouted up;
+  up.hop = 8;
+  up.hops = {7, 30};
+  w.connect(up, r, lite06);
+  put_group(up.cache, 0, {"x"});  // or the relay would ask anew
+  watcher other;
+  other.join(w, r, lite06);
+  watcher down;
+  down.who.hop = 30;
+  down.join(w, r, lite06);
+  w.run();
+  other.subscribe(w, "room", "video");
+  w.run();
+  CHECK(r.core.readers() == 1);
+  (void)up.at->withdraw(up.id);
+  w.run();
+  up.hops = {7};
+  up.id = *up.at->announce("room", {.hops = up.hops});
+  w.run();
+  REQUIRE(down.who.paths["room"] == numbers{7, 8, 20});
+  down.subscribe(w, "room", "video");
+  w.run();
+  CHECK(down.who.closed.empty());
+  CHECK(r.core.readers() == 2);
+  CHECK(r.core.sources() == 1);
 }

@@ -185,7 +185,7 @@ class fanout : public sourcing {
       if (t.scope != in || t.is_finished || !covers(path, t.broadcast_view())) return;
       const slot_handle self = t.self;
       doubt(t, path);
-      if (tracks_.find(self) != nullptr) follow(t);
+      if (tracks_.find(self) != nullptr) follow(t, path);
       if (tracks_.find(self) != nullptr) reconsider(t);
       if (tracks_.find(self) != nullptr) close_if_unread(t);
     });
@@ -335,12 +335,14 @@ class fanout : public sourcing {
   }
   /// The ways that led to the sources have changed. Who is on one now is served by somebody else, and a source
   /// that has not answered and is not offered any more may be waiting for us.
-  void follow(relayed_track& t) noexcept {
+  void follow(relayed_track& t, std::string_view path) noexcept {
     for (std::size_t i = t.sources.size(); i-- > 0;) {
       track_source& s = t.sources[i];
-      const auto v = routes_.find(s.route);
+      auto v = routes_.find(s.route);
+      if (!v) v = announced_anew(t, s, path);
       if (v && v->first_hop() == s.origin) {
         if (!s.hops.reserve(v->hops.size())) continue;
+        s.route = v->id;
         s.hops.clear();
         (void)s.hops.append(v->hops.data(), v->hops.size());  // the room is there
       } else if (!v && !s.is_accepted && !s.is_leaving) {
@@ -353,6 +355,17 @@ class fanout : public sourcing {
       if (!may_be_served(t, r.peer)) reject_reader(r, stream_code::unroutable);
     });
     close_if_unread(t);
+  }
+  /// The way to a source that was withdrawn and is announced again.
+  [[nodiscard]] std::optional<route_view> announced_anew(const relayed_track& t, const track_source& s,
+                                                         std::string_view path) const noexcept {
+    std::optional<route_view> anew;
+    const auto place = routes_.find(t.scope, path);
+    if (place && routes_.path(*place).size() == s.prefix_size)
+      routes_.for_each_route(*place, [&](const route_view& v) {
+        if (slot_of(v.from) == s.peer && v.first_hop() == s.origin) anew = v;
+      });
+    return anew;
   }
   void reconsider(relayed_track& t) noexcept {
     if (t.sources.empty()) {
