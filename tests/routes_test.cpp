@@ -447,14 +447,14 @@ TEST_CASE("before 06 a producer's own broadcast costs the link, what was passed 
   routes t(as_relay);
   REQUIRE(t.join(p1, 0, {.link_cost = 100, .knows_costs = false}) == errc::ok);
   REQUIRE(t.join(p2, 0, {}) == errc::ok);
-  const route_id own = must_add(t, p1, "x", {7}, 40, 50);
-  CHECK(t.find(own)->warm == 100);
-  CHECK(t.find(own)->cold == cost_ceiling);
+  const route_id produced = must_add(t, p1, "x", {7}, 40, 50);
+  CHECK(t.find(produced)->warm == 100);
+  CHECK(t.find(produced)->cold == cost_ceiling);
   const route_id known = must_add(t, p2, "x", {4, 8}, 98, 98);
   CHECK(best_at(t, "x") == known);
   const numbers way{4, 8};
   CHECK(t.update(known, facts_of(way, 100, 100)) == errc::ok);
-  CHECK(best_at(t, "x") == own);
+  CHECK(best_at(t, "x") == produced);
   const route_id passed_on = must_add(t, p1, "y", {3, 7}, 40, 50);
   CHECK(t.find(passed_on)->warm == cost_ceiling);
   CHECK(t.find(passed_on)->cold == cost_ceiling);
@@ -464,9 +464,7 @@ TEST_CASE("before 06 a producer's own broadcast costs the link, what was passed 
   CHECK(t.find(passed_on)->cold == 150);
 }
 
-TEST_CASE(
-    "what a route costs never falls from one relay to the next, whatever they speak, so no routes chase one another "
-    "R-094") {
+TEST_CASE("a route never costs less on its way, whatever relays speak, or routes would chase one another R-094") {
   std::mt19937_64 random(94);
   const auto cost = [&] {
     switch (random() % 4) {
