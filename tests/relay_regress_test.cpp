@@ -48,6 +48,22 @@ struct rerouted : party {
   }
 };
 
+/// A relay with one above it, reached by `hops`, and one below it with hop 30.
+struct between : world {
+  relay_party r{{.hop = 20}};
+  rerouted up;
+  watcher down;
+  explicit between(const std::vector<std::uint64_t>& hops) {
+    up.hop = 8;
+    up.hops = hops;
+    put_group(up.cache, 0, {"x"});
+    connect(up, r, lite06);
+    down.who.hop = 30;
+    down.join(*this, r, lite06);
+    run();
+  }
+};
+
 [[nodiscard]] moql::loopback_options slow(int ms) {
   return {.delay_min = milliseconds(ms), .delay_max = milliseconds(ms)};
 }
@@ -192,23 +208,15 @@ TEST_CASE("R-091 relays that were refused and turn to one another do not wait fo
 }
 
 TEST_CASE("R-082 whoever has come to be on the way of a track is served by somebody else") {
-  world w;
-  relay_party r({.hop = 20});
-  rerouted up;
-  up.hop = 8;
-  w.connect(up, r, lite06);
-  watcher down;
-  down.who.hop = 30;
-  down.join(w, r, lite06);
+  between w({7});
+  w.down.subscribe(w, "room", "video");
   w.run();
-  down.subscribe(w, "room", "video");
+  CHECK(w.r.core.readers() == 1);
+  w.up.hops = {7, 30};
+  (void)w.up.at->update(w.up.id, {.hops = w.up.hops});
   w.run();
-  CHECK(r.core.readers() == 1);
-  up.hops = {7, 30};
-  (void)up.at->update(up.id, {.hops = up.hops});
-  w.run();
-  CHECK(r.core.readers() == 0);
-  CHECK(down.who.closed.size() == 1);
+  CHECK(w.r.core.readers() == 0);
+  CHECK(w.down.who.closed.size() == 1);
 }
 
 namespace {
@@ -332,31 +340,22 @@ TEST_CASE("a better way that is heard of while the first source has not answered
 }
 
 TEST_CASE("R-082 who is not on the way any more is served again, also when the way was withdrawn and announced anew") {
-  world w;
-  relay_party r({.hop = 20});
-  rerouted up;
-  up.hop = 8;
-  up.hops = {7, 30};
-  w.connect(up, r, lite06);
-  put_group(up.cache, 0, {"x"});  // or the relay would ask anew
+  between w({7, 30});
   watcher other;
-  other.join(w, r, lite06);
-  watcher down;
-  down.who.hop = 30;
-  down.join(w, r, lite06);
+  other.join(w, w.r, lite06);
   w.run();
   other.subscribe(w, "room", "video");
   w.run();
-  CHECK(r.core.readers() == 1);
-  (void)up.at->withdraw(up.id);
+  CHECK(w.r.core.readers() == 1);
+  (void)w.up.at->withdraw(w.up.id);
   w.run();
-  up.hops = {7};
-  up.id = *up.at->announce("room", {.hops = up.hops});
+  w.up.hops = {7};
+  w.up.id = *w.up.at->announce("room", {.hops = w.up.hops});
   w.run();
-  REQUIRE(down.who.paths["room"] == numbers{7, 8, 20});
-  down.subscribe(w, "room", "video");
+  REQUIRE(w.down.who.paths["room"] == numbers{7, 8, 20});
+  w.down.subscribe(w, "room", "video");
   w.run();
-  CHECK(down.who.closed.empty());
-  CHECK(r.core.readers() == 2);
-  CHECK(r.core.sources() == 1);
+  CHECK(w.down.who.closed.empty());
+  CHECK(w.r.core.readers() == 2);
+  CHECK(w.r.core.sources() == 1);
 }

@@ -119,7 +119,8 @@ namespace detail {
   for (const char c : s) seed = (seed ^ static_cast<std::uint8_t>(c)) * 0x100000001b3u;
   return seed;
 }
-/// Where hashes begin of which nobody who does not know `seed` can choose two that are the same.
+/// Where the hashes of a table begin. `seed`: a random number of its owner, so that names which collide in this table
+/// cannot be worked out beforehand; any number is right.
 [[nodiscard]] constexpr std::uint64_t first_hash(std::uint64_t seed) noexcept { return hash_of({}) ^ seed; }
 
 /// How a prefix covers a path. Draft 06 and every deployed stack go by whole segments, on all versions; the texts of

@@ -125,7 +125,7 @@ class vec {
  private:
   static constexpr std::size_t size_max =
       SIZE_MAX / 4 / sizeof(T) < UINT32_MAX / 2 ? SIZE_MAX / 4 / sizeof(T) : UINT32_MAX / 2;
-  /// 64 bytes or so; of a pair at least, for large ones.
+  /// Eight, but no more of them than 64 bytes hold, and two at least.
   static constexpr std::size_t first_growth = sizeof(T) > 32 ? 2 : sizeof(T) < 8 ? 8 : 64 / sizeof(T);
   union place {
     T* heap = nullptr;

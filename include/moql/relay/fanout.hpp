@@ -5,13 +5,13 @@
 /// Every reader is a cursor in the track's cache, so one more costs neither a copy nor a queue. The sources of a track
 /// are merged in that cache: a frame that two of them bring is taken from the first.
 
-#include "resourcing.hpp"
+#include "rerouting.hpp"
 
 namespace moql::detail {
 
-class fanout : public resourcing {
+class fanout : public rerouting {
  public:
-  using resourcing::resourcing;
+  using rerouting::rerouting;
 
   // ---- downstream
 

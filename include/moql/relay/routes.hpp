@@ -27,7 +27,7 @@ struct routes_options {
 struct advertiser {
   std::uint64_t hop = 0;        ///< The Hop ID it declared; 0 is unknown.
   std::uint64_t link_cost = 1;  ///< Added to what it announces.
-  bool knows_costs = true;      ///< 06.
+  bool knows_costs = true;      ///< 06. Without, see `costs_over`.
 };
 
 /// One announcement.

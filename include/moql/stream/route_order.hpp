@@ -63,7 +63,8 @@ struct route_rank {
   std::uint64_t received{};  ///< Later is newer.
   bool is_draining{};        ///< The session that it came by: last among those that cost the ceiling anyway.
 };
-/// Draft 06 section 5.1.1.1: no unknown hop, then cost, then length, then the newest.
+/// Draft 06 section 5.1.1.1: no unknown hop, then cost, then length, then the newest. The draft lets what
+/// drains cost the ceiling; among others that cost as much it is still the last.
 [[nodiscard]] constexpr bool is_better(const route_rank& a, const route_rank& b) noexcept {
   if (a.has_unknown_hop != b.has_unknown_hop) return b.has_unknown_hop;
   if (a.costs.warm != b.costs.warm) return a.costs.warm < b.costs.warm;

@@ -6,7 +6,7 @@
 
 namespace moql::detail {
 
-class resourcing : public sourcing {
+class rerouting : public sourcing {
  public:
   using sourcing::sourcing;
 
@@ -94,7 +94,7 @@ class resourcing : public sourcing {
     // No way for the first reader, who may be a part of a ring in which everyone waits for the next one.
     if (!v) v = routes_.resolve(t.scope, t.broadcast_view(), {.origin = t.origin});
     if (!v || slot_of(v->from) == now_used->peer) return;
-    if (!has_timer(t, timer::retry)) set_timer(t, timer::retry, options_.move_timeout);  // or what comes of it stays
+    if (!has_timer(t, timer::retry)) set_timer(t, timer::retry, options_.move_timeout);  // if nothing comes of it now
     if (!now_used->is_accepted) {
       if (t.sources.size() == 1 && !now_used->is_known) return;  // it has just been asked
       if (t.sources.size() > 1) {                                // a move that is under way is not wanted any more
