@@ -53,11 +53,11 @@ struct between : world {
   relay_party r{{.hop = 20}};
   rerouted up;
   watcher down;
-  explicit between(const std::vector<std::uint64_t>& hops) {
+  explicit between(const std::vector<std::uint64_t>& hops, moql::version v = lite06) {
     up.hop = 8;
     up.hops = hops;
     put_group(up.cache, 0, {"x"});
-    connect(up, r, lite06);
+    connect(up, r, v);
     down.who.hop = 30;
     down.join(*this, r, lite06);
     run();
@@ -358,4 +358,24 @@ TEST_CASE("R-082 who is not on the way any more is served again, also when the w
   CHECK(w.down.who.closed.empty());
   CHECK(w.r.core.readers() == 2);
   CHECK(w.r.core.sources() == 1);
+}
+
+TEST_CASE("R-079 another way, which up to 04 is told as an end and a start, is one update further on") {
+  for (const moql::version v : {moql::lite04, moql::lite05, lite06}) {
+    CAPTURE(moql::facts(v).name);
+    between w({7}, v);
+    CHECK(w.down.who.starts == 1);
+    w.up.hops = {7, 9};
+    (void)w.up.at->update(w.up.id, {.hops = w.up.hops});
+    w.run();
+    CHECK(w.down.who.paths["room"] == numbers{7, 9, 8, 20});
+    CHECK(w.down.who.starts == 1);
+    CHECK(w.down.who.updates == 1);
+    CHECK(w.down.who.ends == 0);
+    // A real end is told.
+    (void)w.up.at->withdraw(w.up.id);
+    w.run();
+    CHECK(w.down.who.ends == 1);
+    CHECK(w.r.core.table().route_count() == 0);
+  }
 }

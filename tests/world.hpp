@@ -24,6 +24,8 @@ struct party {
   virtual ~party() = default;
   virtual void on_joined(moql::session&, moql::instant) {}
   virtual void on_event(moql::session&, const moql::event&, moql::instant) = 0;
+  /// All events that one of its sessions had have been heard.
+  virtual void on_heard() {}
   /// The session is about to be destroyed.
   virtual void on_left(moql::session&, moql::instant) {}
   [[nodiscard]] virtual moql::instant next_deadline() const { return moql::never_due; }
@@ -158,6 +160,7 @@ class world {
       e.owner->on_event(e.session, *what, now_);
       e.is_told = e.is_told || std::holds_alternative<moql::session_closed>(*what);
     }
+    e.owner->on_heard();
   }
   void for_each_party(const std::function<void(party&)>& f) {
     std::vector<party*> seen;
@@ -187,6 +190,8 @@ class relay_party : public party {
   }
   void on_event(moql::session& s, const moql::event& e, moql::instant now) override {
     if (const auto i = ids_.find(&s); i != ids_.end()) core.on_event(i->second, e, now);
+  }
+  void on_heard() override {
     while (core.next_ready()) {  // here everyone is pumped anyway
     }
   }

@@ -156,10 +156,10 @@ class announcing {
     const std::uint64_t peer = has_announce_ids(c_.ver) ? opening_.peer().hop : a.exclude_hop;
     return peer == 0 || (!passes(p.hops.view(), peer) && peer != c_.settings.hop);
   }
-  /// The best route that `a` sees under `suffix`, which is what it sees of `path`; null when there is none left.
   [[nodiscard]] std::uint64_t place_of(std::string_view path) const noexcept {
     return hash_of_path(path, first_hash(c_.settings.hash_seed));
   }
+  /// The best route that `a` sees under `suffix`, which is what it sees of `path`; null when there is none left.
   [[nodiscard]] const published* best(const audience& a, std::string_view path, std::string_view suffix) noexcept {
     const published* found = nullptr;
     const auto weigh = [&](const published& p) {
