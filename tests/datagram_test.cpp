@@ -15,7 +15,8 @@ using numbers = std::vector<std::uint64_t>;
 struct publisher : scripted {
   track_cache cache;
   std::uint64_t stream = 0;
-  explicit publisher(version v, const config& c = {}) : scripted(v, endpoint::server, c) {
+  explicit publisher(version v, const config& c = {}, const track_options& o = {})
+      : scripted(v, endpoint::server, c), cache(o) {
     serve_all(cache);
     stream = peer_subscribes({.max_age_ms = 100'000, .group_start = 0}, 5);
   }
@@ -352,4 +353,19 @@ TEST_CASE("a lost datagram is not repeated on a stream, and the loss is accounte
       CHECK(p.client.first<subscription_closed>().why == errc::ok);
       CHECK(p.net.violations() == 0);
     }
+}
+
+TEST_CASE("a group whose datagram never comes holds up nothing newer R-143 R-147 [seed 9.2]") {
+  for (const version v : with_datagrams) {
+    CAPTURE(facts(v).name);
+    publisher p(v, {}, {.overlapping = true});
+    REQUIRE(p.cache.begin_group(0, p.now, sent_by::datagram) == errc::ok);
+    p.settle();
+    CHECK(p.net.datagrams.empty());  // it may still come
+    REQUIRE(p.cache.begin_group(1, p.now, sent_by::datagram) == errc::ok);
+    REQUIRE(p.cache.append(1, 7, bytes::copy("hi")) == errc::ok);
+    REQUIRE(p.cache.end_group(1) == errc::ok);
+    p.settle();
+    CHECK(p.net.datagrams == std::vector<std::string>{"0501076869"});
+  }
 }

@@ -293,3 +293,26 @@ TEST_CASE("a fetched group of which a piece could not be kept is reset and not p
     CHECK((is_whole || m.was_refused));
   }
 }
+
+TEST_CASE("who cannot be told of a broadcast for want of memory is let go, and may come again [seed 5.1]") {
+  for (std::size_t n = 0; n < 30; ++n) {  // whichever request of the session fails
+    CAPTURE(n);
+    counting_memory m;
+    world w;
+    relay_party r({.hop = 20});
+    publisher_party p("room", 7);
+    p.announces = false;
+    auto& line = w.connect(p, r, moql::lite06);
+    r.memory = m.get();
+    watcher a;
+    a.join(w, r, moql::lite06);
+    r.memory = {};
+    w.run();
+    m.allowed = m.requests + n;
+    m.fails_once = true;
+    REQUIRE(line.client.session.announce("room").has_value());
+    w.run();
+    CHECK((a.who.paths.contains("room") || a.session().is_closed()));
+    if (n == 0) CHECK(m.was_refused);
+  }
+}

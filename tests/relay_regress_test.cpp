@@ -379,3 +379,25 @@ TEST_CASE("R-079 another way, which up to 04 is told as an end and a start, is o
     CHECK(w.r.core.table().route_count() == 0);
   }
 }
+
+TEST_CASE("R-088 R-118 a track without groups whose properties were told does not go on from another producer") {
+  world w;
+  relay_party r({.hop = 20});
+  flapper first("room", 7);
+  flapper other("room", 8);
+  other.cost = 5;
+  first.track("video");
+  other.group("video", 0, {"other"}, w.now());
+  auto& line = w.connect(first, r, lite06);
+  w.connect(other, r, lite06);
+  watcher a;
+  a.join(w, r, lite06);
+  w.run();
+  a.subscribe(w, "room", "video");
+  w.run();
+  REQUIRE(a.who.info.has_value());
+  world::cut(line);
+  w.wait(seconds(1));
+  CHECK(a.who.groups.empty());
+  CHECK(a.who.closed.size() == 1);
+}

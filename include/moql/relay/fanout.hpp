@@ -123,9 +123,6 @@ class fanout : public rerouting {
     if (t == nullptr || f.track == nullptr || !t->merge) return;
     take(*t, *f.source, d.group, 0, d.timestamp, d.payload.size(), 0, d.payload);
     (void)t->merge->end(f.source->number, d.group);
-    const cached_group* g = t->cache->find(d.group);
-    if (g != nullptr && g->state == group_state::open && t->merge->carriers(d.group) == 0)
-      (void)t->cache->abort_group(d.group, stream_code::cancelled);  // a datagram comes once
   }
   void group_ended(slot_handle from, const group_finished& g, instant now) noexcept {
     now_ = now;
